@@ -1,0 +1,3 @@
+//! Views of headers, checksums, segmentation and fragmentation.
+
+#![forbid(unsafe_code)]

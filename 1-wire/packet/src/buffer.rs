@@ -1,0 +1,386 @@
+//! The packet buffer: one pointer to a header that knows where the bytes are.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::fmt;
+use std::ptr::NonNull;
+
+use crate::Meta;
+
+/// Free bytes before the data of a fresh packet: room for a `virtio_net_hdr`, tags, a tunnel header.
+/// A multiple of the cache line, so that a received frame begins with one.
+pub const HEADROOM: usize = 128;
+
+const ALIGN: usize = 64;
+
+/// Who a buffer's memory belongs to, when it is not the heap's.
+pub struct Owner {
+    /// Gives the memory back. Called once, with the header of a packet nobody uses any more.
+    pub release: unsafe fn(NonNull<Frame>),
+}
+
+/// The header of a packet buffer. Drivers with memory of their own place it there; everybody else
+/// sees only [`Packet`].
+#[repr(C, align(64))]
+pub struct Frame {
+    memory: NonNull<u8>,
+    owner: Option<&'static Owner>,
+    capacity: u32,
+    start: u32,
+    len: u32,
+    meta: Meta,
+}
+
+// The fast path reads one cache line of bookkeeping per packet, and no more.
+const _: () = assert!(size_of::<Frame>() == ALIGN);
+
+impl Frame {
+    /// A header for memory that belongs to a driver.
+    ///
+    /// # Safety
+    /// `memory` must stay valid for reads and writes of `capacity` initialised bytes until
+    /// `owner.release` is called, be used through this header alone, and be good to use and to
+    /// release on any thread.
+    #[must_use]
+    pub const unsafe fn foreign(memory: NonNull<u8>, capacity: u32, owner: &'static Owner) -> Self {
+        Self { memory, owner: Some(owner), capacity, start: 0, len: 0, meta: Meta::NEW }
+    }
+}
+
+/// An owned packet: its bytes and its [`Meta`]. Dropping it gives the memory back to the heap or to
+/// its [`Owner`]; on the data path it goes back to a [`Pool`](crate::Pool) instead.
+pub struct Packet(NonNull<Frame>);
+
+// SAFETY: a `Packet` is the only handle to its header and bytes, and heap memory may be used and
+// freed on any thread; `Frame::foreign` asks the same of a driver's memory.
+unsafe impl Send for Packet {}
+// SAFETY: `&Packet` gives only shared access to plain data.
+unsafe impl Sync for Packet {}
+
+impl Packet {
+    /// A packet of its own heap block with room for `capacity` bytes behind [`HEADROOM`], all zero.
+    ///
+    /// # Panics
+    /// If `capacity` is over a GiB, or the heap is exhausted: buffers are made at start, not on the
+    /// data path.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        assert!(capacity <= 1 << 30, "packet buffer of {capacity} bytes");
+        let room = HEADROOM + capacity;
+        let layout = Self::heap_layout(room);
+        // SAFETY: the layout has a size above zero: it holds a `Frame`.
+        let block = unsafe { alloc(layout) };
+        let Some(frame) = NonNull::new(block.cast::<Frame>()) else {
+            std::alloc::handle_alloc_error(layout)
+        };
+        // SAFETY: the block has `room` bytes behind the header; they are written here, so that all
+        // of them are initialised (and their pages present) before anybody reads them.
+        let memory = unsafe {
+            let memory = NonNull::new_unchecked(block.add(size_of::<Frame>()));
+            memory.write_bytes(0, room);
+            memory
+        };
+        let header = Frame {
+            memory,
+            owner: None,
+            capacity: room as u32,
+            start: HEADROOM as u32,
+            len: 0,
+            meta: Meta::NEW,
+        };
+        // SAFETY: the block is large enough and aligned for a `Frame`.
+        unsafe { frame.write(header) };
+        Self(frame)
+    }
+
+    /// A packet with a copy of `bytes` and no spare room behind them: for tests and slow paths.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut packet = Self::with_capacity(bytes.len());
+        let fits = packet.set_len(bytes.len());
+        debug_assert!(fits);
+        packet.data_mut().copy_from_slice(bytes);
+        packet
+    }
+
+    /// Takes over a header that a driver prepared.
+    ///
+    /// # Safety
+    /// `frame` must point to a header made by [`Frame::foreign`], and no other `Packet` may own it.
+    #[must_use]
+    pub const unsafe fn from_foreign(frame: NonNull<Frame>) -> Self {
+        Self(frame)
+    }
+
+    /// Gives the header up to the driver whose `owner` it names, which from now on must release it
+    /// itself; a packet of another owner comes back unchanged.
+    ///
+    /// # Errors
+    /// The packet, if its memory is not `owner`'s.
+    pub fn into_foreign(self, owner: &'static Owner) -> Result<NonNull<Frame>, Self> {
+        if self.is_owned_by(owner) {
+            let frame = self.0;
+            std::mem::forget(self);
+            Ok(frame)
+        } else {
+            Err(self)
+        }
+    }
+
+    /// Whether the memory is this owner's.
+    #[must_use]
+    pub fn is_owned_by(&self, owner: &'static Owner) -> bool {
+        self.frame().owner.is_some_and(|own| std::ptr::eq(own, owner))
+    }
+
+    /// Whether the memory is the heap's, so that any pool may keep it.
+    #[must_use]
+    pub fn is_heap(&self) -> bool {
+        self.frame().owner.is_none()
+    }
+
+    fn heap_layout(room: usize) -> Layout {
+        // A GiB and a header are far below `isize::MAX`, and `ALIGN` is a power of two.
+        Layout::from_size_align(size_of::<Frame>() + room, ALIGN).expect("a valid layout")
+    }
+
+    #[inline(always)]
+    fn frame(&self) -> &Frame {
+        // SAFETY: the header lives as long as the packet, and `&self` allows no writer.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline(always)]
+    fn frame_mut(&mut self) -> &mut Frame {
+        // SAFETY: the header lives as long as the packet, and `&mut self` is the only access.
+        unsafe { self.0.as_mut() }
+    }
+
+    /// The frame's bytes.
+    #[inline(always)]
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        let f = self.frame();
+        // SAFETY: `start + len <= capacity` is kept by every method, the memory is initialised.
+        unsafe {
+            std::slice::from_raw_parts(f.memory.as_ptr().add(f.start as usize), f.len as usize)
+        }
+    }
+
+    /// The frame's bytes, to be changed.
+    #[inline(always)]
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        self.parts_mut().1
+    }
+
+    /// Metadata and bytes together, both to be changed.
+    #[inline(always)]
+    pub fn parts_mut(&mut self) -> (&mut Meta, &mut [u8]) {
+        let f = self.frame_mut();
+        // SAFETY: `start + len <= capacity` is kept by every method, the memory is initialised and
+        // does not overlap the header, and `&mut self` is the only access to either.
+        let data = unsafe {
+            std::slice::from_raw_parts_mut(f.memory.as_ptr().add(f.start as usize), f.len as usize)
+        };
+        (&mut f.meta, data)
+    }
+
+    /// The metadata.
+    #[inline(always)]
+    #[must_use]
+    pub fn meta(&self) -> &Meta {
+        &self.frame().meta
+    }
+
+    /// The metadata, to be changed.
+    #[inline(always)]
+    pub fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.frame_mut().meta
+    }
+
+    /// Length of the frame in bytes.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.frame().len as usize
+    }
+
+    /// Whether the frame has no bytes.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes from the start of the data to the end of the buffer: how long the frame may become
+    /// by [`Self::set_len`].
+    #[inline(always)]
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let f = self.frame();
+        (f.capacity - f.start) as usize
+    }
+
+    /// Free bytes before the data.
+    #[inline(always)]
+    #[must_use]
+    pub fn headroom(&self) -> usize {
+        self.frame().start as usize
+    }
+
+    /// Makes the frame `len` bytes long, longer or shorter, at its end. What is uncovered holds
+    /// whatever the buffer held. False, and nothing changed, if there is no room.
+    #[inline]
+    #[must_use]
+    pub fn set_len(&mut self, len: usize) -> bool {
+        let fits = len <= self.room();
+        if fits {
+            self.frame_mut().len = len as u32;
+        }
+        fits
+    }
+
+    /// Makes the frame longer by `n` bytes at its front. False, and nothing changed, if there is
+    /// no headroom.
+    #[inline]
+    #[must_use]
+    pub fn grow_front(&mut self, n: usize) -> bool {
+        let f = self.frame_mut();
+        let fits = n <= f.start as usize;
+        if fits {
+            f.start -= n as u32;
+            f.len += n as u32;
+        }
+        fits
+    }
+
+    /// Takes `n` bytes off the frame's front. False, and nothing changed, if it has fewer.
+    #[inline]
+    #[must_use]
+    pub fn shrink_front(&mut self, n: usize) -> bool {
+        let f = self.frame_mut();
+        let fits = n <= f.len as usize;
+        if fits {
+            f.start += n as u32;
+            f.len -= n as u32;
+        }
+        fits
+    }
+
+    /// Empty again, with the headroom of a fresh packet (or what of it the buffer has) and
+    /// metadata that says nothing.
+    #[inline]
+    pub fn reset(&mut self) {
+        let f = self.frame_mut();
+        f.start = (HEADROOM as u32).min(f.capacity);
+        f.len = 0;
+        f.meta = Meta::NEW;
+    }
+
+    /// Asks the processor to fetch the header into its cache.
+    #[inline(always)]
+    pub fn prefetch_header(&self) {
+        prefetch(self.0.as_ptr().cast());
+    }
+
+    /// Asks the processor to fetch the first bytes of the data; reads the header for that.
+    #[inline(always)]
+    pub fn prefetch_data(&self) {
+        let f = self.frame();
+        prefetch(f.memory.as_ptr().wrapping_add(f.start as usize));
+    }
+}
+
+#[inline(always)]
+fn prefetch(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint: it never faults, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        let frame = self.frame();
+        if let Some(owner) = frame.owner {
+            // SAFETY: this was the only handle, and it is gone now.
+            unsafe { (owner.release)(self.0) }
+        } else {
+            let layout = Self::heap_layout(frame.capacity as usize);
+            // SAFETY: heap packets are made by `with_capacity` alone, with this very layout.
+            unsafe { dealloc(self.0.as_ptr().cast(), layout) }
+        }
+    }
+}
+
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packet").field("meta", self.meta()).field("len", &self.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn a_fresh_packet_is_empty_and_has_the_headroom() {
+        let packet = Packet::with_capacity(2048);
+        assert!(packet.is_empty());
+        assert_eq!((packet.headroom(), packet.room()), (HEADROOM, 2048));
+        assert_eq!(packet.data().as_ptr() as usize % ALIGN, 0, "the data begins with a cache line");
+    }
+
+    #[test]
+    fn growing_and_shrinking_stay_inside_the_buffer() {
+        let mut packet = Packet::from_bytes(b"abcdef");
+        assert!(!packet.set_len(7), "from_bytes leaves no spare room");
+        assert!(packet.shrink_front(2));
+        assert_eq!(packet.data(), b"cdef");
+        assert!(packet.grow_front(HEADROOM + 2));
+        assert!(!packet.grow_front(1));
+        assert_eq!(packet.len(), HEADROOM + 6);
+        assert!(!packet.shrink_front(packet.len() + 1));
+        assert!(packet.shrink_front(packet.len()));
+        packet.reset();
+        assert_eq!((packet.len(), packet.headroom()), (0, HEADROOM));
+    }
+
+    static RELEASED: AtomicUsize = AtomicUsize::new(0);
+    static DRIVER: Owner = Owner { release: count_release };
+    static OTHER: Owner = Owner { release: count_release };
+
+    unsafe fn count_release(frame: NonNull<Frame>) {
+        RELEASED.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the test below made the header with `Box::new`.
+        drop(unsafe { Box::from_raw(frame.as_ptr()) });
+    }
+
+    #[test]
+    fn foreign_memory_goes_back_to_its_owner_and_to_no_other() {
+        let mut memory = [0u8; 256];
+        let start = NonNull::new(memory.as_mut_ptr()).expect("not null");
+        // SAFETY: `memory` outlives both packets, and only one exists at a time.
+        let make = || unsafe {
+            Packet::from_foreign(NonNull::from(Box::leak(Box::new(Frame::foreign(
+                start, 256, &DRIVER,
+            )))))
+        };
+        let mut packet = make();
+        assert!(packet.set_len(3));
+        packet.data_mut().copy_from_slice(b"xyz");
+        assert!(!packet.is_heap());
+        let packet = packet.into_foreign(&OTHER).expect_err("not OTHER's");
+        assert_eq!(packet.data(), b"xyz");
+        drop(packet);
+        assert_eq!(RELEASED.load(Ordering::Relaxed), 1);
+        let frame = make().into_foreign(&DRIVER).expect("DRIVER's own");
+        assert_eq!(RELEASED.load(Ordering::Relaxed), 1, "given up, not released");
+        // SAFETY: `into_foreign` gave the header up; this is its one release.
+        unsafe { count_release(frame) };
+    }
+}

@@ -1,0 +1,147 @@
+//! What the gateway knows about a packet beside its bytes.
+
+use crate::{DropReason, IfIndex, NextHopId, VrfId};
+
+/// What becomes of a packet when the pipeline is through with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Verdict {
+    /// Not decided yet.
+    #[default]
+    Pending,
+    /// Leaves through [`Meta::tx_if`], as it is.
+    Transmit,
+    /// Is not forwarded, and counted under this reason.
+    Drop(DropReason),
+    /// Goes to the kernel in `vpc`, through the tap of [`Meta::rx_if`].
+    Punt(PuntClass),
+    /// Waits for the link-layer address of its next hop.
+    Hold,
+}
+
+/// The classes between which the trap queue is divided, so that a flood of one does not starve
+/// the others.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum PuntClass {
+    /// ARP, and neighbour and router discovery (RFC 826, 4861).
+    Neighbor,
+    /// BGP, OSPF, IS-IS, RIP, VRRP, PIM, IGMP, MLD and their like.
+    Routing,
+    /// Bidirectional forwarding detection (RFC 5880).
+    Bfd,
+    /// Everything else for the gateway itself.
+    Other,
+}
+
+impl PuntClass {
+    /// All classes, the most urgent first.
+    pub const ALL: [Self; 4] = [Self::Bfd, Self::Neighbor, Self::Routing, Self::Other];
+
+    /// The class as a subscript.
+    #[must_use]
+    pub const fn slot(self) -> usize {
+        self as usize
+    }
+
+    /// Its name in counters.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Neighbor => "neighbor",
+            Self::Routing => "routing",
+            Self::Bfd => "bfd",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Kind of a segmentation-offload super-frame (virtio 1.2, 5.1.6, `gso_type`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum GsoKind {
+    /// An ordinary frame.
+    #[default]
+    None,
+    /// TCP over IPv4, to be cut into segments.
+    Tcp4,
+    /// TCP over IPv6, to be cut into segments.
+    Tcp6,
+    /// UDP to be cut into datagrams of its own (USO, `UDP_SEGMENT`).
+    Udp,
+}
+
+/// What a virtual device left undone on a frame, in the terms of `virtio_net_hdr`: a checksum to
+/// be completed, a super-frame to be segmented. All offsets count from the start of the frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Offload {
+    /// Where the checksummed range begins; it ends with the frame. Only with [`Self::needs_csum`].
+    pub csum_start: u16,
+    /// Where in that range the checksum stands. The field holds the pseudo-header's sum.
+    pub csum_offset: u16,
+    /// Payload bytes per segment. Only with a [`Self::gso`] other than `None`.
+    pub gso_size: u16,
+    /// The kind of super-frame.
+    pub gso: GsoKind,
+    /// Whether the transport checksum is still to be completed.
+    pub needs_csum: bool,
+    /// Whether TCP's CWR must stay on the first segment only (`VIRTIO_NET_HDR_GSO_ECN`).
+    pub ecn: bool,
+}
+
+impl Offload {
+    /// Nothing left undone.
+    pub const NONE: Self = Self {
+        csum_start: 0,
+        csum_offset: 0,
+        gso_size: 0,
+        gso: GsoKind::None,
+        needs_csum: false,
+        ecn: false,
+    };
+
+    /// Whether the frame is complete as it stands.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        !self.needs_csum && self.gso == GsoKind::None
+    }
+}
+
+/// The metadata of a packet. It lies in the cache line of the buffer's header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Meta {
+    /// Where the packet came in; [`IfIndex::NONE`] for those from a tap or from the gateway itself.
+    pub rx_if: IfIndex,
+    /// Where it leaves, once that is decided.
+    pub tx_if: IfIndex,
+    /// The VRF it is routed in.
+    pub vrf: VrfId,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Hash of its flow, the same for all packets of one flow; 0 until something needs it.
+    pub flow_hash: u32,
+    /// The next hop it was given.
+    pub next_hop: NextHopId,
+    /// Offset of the network header from the start of the frame.
+    pub l3: u16,
+    /// What is still to be done to the frame.
+    pub offload: Offload,
+}
+
+impl Meta {
+    /// Nothing known yet.
+    pub const NEW: Self = Self {
+        rx_if: IfIndex::NONE,
+        tx_if: IfIndex::NONE,
+        vrf: VrfId::DEFAULT,
+        verdict: Verdict::Pending,
+        flow_hash: 0,
+        next_hop: NextHopId::NO_ROUTE,
+        l3: 0,
+        offload: Offload::NONE,
+    };
+}
+
+impl Default for Meta {
+    fn default() -> Self {
+        Self::NEW
+    }
+}

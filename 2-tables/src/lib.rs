@@ -1,0 +1,3 @@
+//! Lookup tables: longest prefix match, ECMP buckets, neighbours, and how a table is published.
+
+#![forbid(unsafe_code)]

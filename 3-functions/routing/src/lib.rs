@@ -1,0 +1,3 @@
+//! Routing: what happens to an IP packet between two interfaces.
+
+#![forbid(unsafe_code)]

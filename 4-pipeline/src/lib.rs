@@ -1,0 +1,3 @@
+//! One batch of packets through the network functions.
+
+#![forbid(unsafe_code)]

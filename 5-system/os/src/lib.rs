@@ -1,0 +1,1 @@
+//! Threads, CPUs, privileges, namespaces, links and taps of Linux.

@@ -1,0 +1,3 @@
+//! What is said over the control socket.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The configuration file.
+
+#![forbid(unsafe_code)]

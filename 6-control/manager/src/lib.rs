@@ -1,0 +1,1 @@
+//! The vpc-manager: the kernel's tables mirrored into the dataplane's.

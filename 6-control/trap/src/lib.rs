@@ -1,0 +1,1 @@
+//! The trap thread: frames between the pipelines and the taps.

@@ -1,0 +1,1 @@
+//! The pipeline measured in memory.

@@ -1,0 +1,1 @@
+//! Pins the order of the layers.
