@@ -8,12 +8,14 @@
 //! (DPDK) puts the header into its own buffers and names an [`Owner`] to give them back to.
 
 mod buffer;
+mod counters;
 mod drop_reason;
 mod ids;
 mod meta;
 mod pool;
 
 pub use buffer::{Frame, HEADROOM, Owner, Packet};
+pub use counters::{Counter, DropCounters};
 pub use drop_reason::DropReason;
 pub use ids::{Epoch, IfIndex, Instant, Mac, NextHopId, VrfId, WorkerId};
 pub use meta::{GsoKind, Meta, Offload, PuntClass, Verdict};
