@@ -1,1 +1,11 @@
 //! Ports: where frames come from and go to.
+//!
+//! A [`Port`] is one queue of one network device, used by one I/O thread. The I/O loop knows
+//! nothing more of it than the trait: AF_PACKET ([`af_packet`]) is the first driver behind it.
+
+pub mod af_packet;
+mod port;
+pub mod vlan;
+pub mod vnet_hdr;
+
+pub use port::{Port, PortCounters, PortState, PortStatus, TxOffload};
