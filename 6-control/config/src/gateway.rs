@@ -1,0 +1,130 @@
+//! `[gateway]`.
+
+use std::num::NonZeroU16;
+
+use crate::check::Checker;
+use crate::cpu_list::CpuList;
+use crate::decode::quoted;
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::document::Host;
+use crate::name::{GatewayName, NamespaceName};
+use crate::raw::RawGateway;
+use crate::source::{Located, Span};
+
+/// Most workers that a gateway can have.
+pub const MAX_WORKERS: u16 = 256;
+
+/// How many workers (pairs of an I/O and a pipeline thread) there are to be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Workers(NonZeroU16);
+
+impl Workers {
+    /// The number, 1 to [`MAX_WORKERS`].
+    #[must_use]
+    pub fn get(self) -> NonZeroU16 {
+        self.0
+    }
+}
+
+/// The gateway as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Gateway {
+    /// Its name.
+    pub name: GatewayName,
+    /// The namespace of the devices and the I/O threads.
+    pub link_namespace: NamespaceName,
+    /// The namespace of the taps and the control plane; another than that of the devices.
+    pub vpc_namespace: NamespaceName,
+    /// How many workers; `None`: as many as the CPUs carry.
+    pub workers: Option<Workers>,
+    /// The CPUs of the workers; `None`: the isolated ones, or all where none is.
+    pub cpus: Option<CpuList>,
+}
+
+impl Gateway {
+    pub(crate) fn check(
+        raw: Option<&Located<RawGateway>>,
+        host: &Host<'_>,
+        checker: &mut Checker<'_>,
+    ) -> Option<Self> {
+        let empty = Located::nowhere(RawGateway::default());
+        let Located { value: raw, span } = raw.unwrap_or(&empty);
+        let name = match &raw.name {
+            Some(name) => checker.parse("name", name),
+            None => host_name(host, span, checker),
+        };
+        let link = namespace("link-namespace", raw.link_namespace.as_ref(), "link", span, checker);
+        let vpc = namespace("vpc-namespace", raw.vpc_namespace.as_ref(), "vpc", span, checker);
+        if let (Some(link), Some(vpc)) = (&link, &vpc)
+            && link.value == vpc.value
+        {
+            let (first, second) =
+                if link.span.start < vpc.span.start { (link, vpc) } else { (vpc, link) };
+            let label =
+                if first.span == *span { "the other one, by default" } else { "the other one" };
+            checker.report(
+                Diagnostic::new(
+                    &second.span,
+                    format!("the link and the VPC namespace are both `{}`", link.value),
+                    "another name: devices and taps must be apart",
+                )
+                .related(&first.span, label),
+            );
+        }
+        let workers = checker.optional(raw.workers.as_ref(), |checker, workers| {
+            let given = u16::try_from(workers.value).ok().and_then(NonZeroU16::new);
+            let workers_given = given.filter(|given| given.get() <= MAX_WORKERS).map(Workers);
+            if workers_given.is_none() {
+                let found = format!("`workers` is {}", workers.value);
+                checker.report(Diagnostic::new(&workers.span, found, "a number from 1 to 256"));
+            }
+            workers_given
+        });
+        let cpus = checker.optional(raw.cpus.as_ref(), |checker, cpus| checker.parse("cpus", cpus));
+        Some(Self {
+            name: name?,
+            link_namespace: link?.value,
+            vpc_namespace: vpc?.value,
+            workers: workers?,
+            cpus: cpus?,
+        })
+    }
+
+    pub(crate) fn to_raw(&self) -> RawGateway {
+        let text = |text: String| Some(Located::nowhere(text));
+        RawGateway {
+            name: text(self.name.to_string()),
+            link_namespace: text(self.link_namespace.to_string()),
+            vpc_namespace: text(self.vpc_namespace.to_string()),
+            workers: self.workers.map(|workers| Located::nowhere(workers.0.get().into())),
+            cpus: self.cpus.as_ref().and_then(|cpus| text(cpus.to_string())),
+        }
+    }
+}
+
+/// The host's name, which need not be one for a gateway.
+fn host_name(host: &Host<'_>, span: &Span, checker: &mut Checker<'_>) -> Option<GatewayName> {
+    match host.name.parse() {
+        Ok(name) => Some(name),
+        Err(expected) => {
+            let found = format!("no `name`, and the host's is {}", quoted(host.name));
+            let expected = format!("`name` to be given: {expected}");
+            checker.report(Diagnostic::new(span, found, expected).kind(Kind::Absence));
+            None
+        }
+    }
+}
+
+fn namespace(
+    key: &'static str,
+    given: Option<&Located<String>>,
+    default: &str,
+    section: &Span,
+    checker: &mut Checker<'_>,
+) -> Option<Located<NamespaceName>> {
+    let given = given
+        .cloned()
+        .unwrap_or_else(|| Located { value: default.to_owned(), span: section.clone() });
+    checker.parse(key, &given).map(|name| given.with(name))
+}
