@@ -1,0 +1,177 @@
+//! IPv4: the trie, at every size.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+use portcullis_packet::{Epoch, NextHopId};
+
+use super::FibError;
+use super::rib::{Rib, check_next_hop};
+use super::trie::{Trie, TrieWriter};
+
+/// A reader's handle to an IPv4 table. Clones are cheap and lead to the same table.
+#[derive(Clone, Debug)]
+pub struct Fib4(Arc<Trie<u32>>);
+
+impl Fib4 {
+    /// Where packets to this address go: [`NextHopId::NO_ROUTE`] if no prefix covers it.
+    #[inline]
+    #[must_use]
+    pub fn lookup(&self, addr: u32) -> NextHopId {
+        self.0.lookup(addr)
+    }
+
+    /// The same for many addresses, which is faster than one by one; as many as both slices have.
+    #[inline]
+    pub fn lookup_batch(&self, addrs: &[u32], out: &mut [NextHopId]) {
+        self.0.lookup_batch(addrs, out);
+    }
+
+    /// Bytes of address space the table takes. Pages it does not use have no memory behind them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+/// The routes of an IPv4 table, and the only one who may change it.
+///
+/// Changes are in effect at once for everybody who holds a [`Fib4`] of the present
+/// [`generation`](Self::generation).
+#[derive(Debug)]
+pub struct FibWriter4 {
+    rib: Rib<u32>,
+    trie: TrieWriter<u32>,
+    generation: u64,
+}
+
+impl FibWriter4 {
+    /// An empty table.
+    ///
+    /// # Errors
+    /// [`FibError::OutOfMemory`].
+    pub fn new() -> Result<Self, FibError> {
+        let rib = Rib::new();
+        let trie = TrieWriter::build(&rib)?;
+        Ok(Self { rib, trie, generation: 0 })
+    }
+
+    /// Adds a route or changes its next hop; answers the next hop it had. Host bits of the prefix
+    /// are ignored.
+    ///
+    /// # Errors
+    /// Any [`FibError`]; the table is as before then.
+    pub fn insert(
+        &mut self,
+        net: Ipv4Net,
+        next_hop: NextHopId,
+    ) -> Result<Option<NextHopId>, FibError> {
+        check_next_hop(next_hop)?;
+        self.set(net.trunc(), Some(next_hop))
+    }
+
+    /// Takes a route away; answers the next hop it had.
+    ///
+    /// # Errors
+    /// [`FibError::OutOfMemory`] or [`FibError::TooLarge`]; the table is as before then.
+    pub fn remove(&mut self, net: &Ipv4Net) -> Result<Option<NextHopId>, FibError> {
+        self.set(net.trunc(), None)
+    }
+
+    /// Adds many routes at once, which is faster than one by one and makes a new table.
+    ///
+    /// # Errors
+    /// Any [`FibError`]; nothing is added then.
+    pub fn load(
+        &mut self,
+        routes: impl IntoIterator<Item = (Ipv4Net, NextHopId)>,
+    ) -> Result<(), FibError> {
+        let undo = self.rib.load(routes.into_iter().map(|(net, hop)| (net.trunc(), hop)))?;
+        let built = self.rebuild();
+        if built.is_err() {
+            self.rib.undo(undo);
+        }
+        built
+    }
+
+    fn set(
+        &mut self,
+        net: Ipv4Net,
+        next_hop: Option<NextHopId>,
+    ) -> Result<Option<NextHopId>, FibError> {
+        let before = self.rib.set(net, next_hop);
+        if before == next_hop {
+            return Ok(before);
+        }
+        if net.prefix_len() == 0 {
+            self.trie.set_default(next_hop.unwrap_or_default());
+        } else if self.trie.apply(net, &self.rib).is_err()
+            && let Err(error) = self.rebuild()
+        {
+            self.rib.set(net, before);
+            return Err(error);
+        }
+        Ok(before)
+    }
+
+    fn rebuild(&mut self) -> Result<(), FibError> {
+        self.trie = TrieWriter::build(&self.rib)?;
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// The next hop of exactly this prefix.
+    #[must_use]
+    pub fn get(&self, net: &Ipv4Net) -> Option<NextHopId> {
+        self.rib.get(net.trunc())
+    }
+
+    /// The route that an address takes.
+    #[must_use]
+    pub fn lookup(&self, addr: Ipv4Addr) -> Option<(Ipv4Net, NextHopId)> {
+        self.rib.longest_match(addr.into())
+    }
+
+    /// Number of routes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rib.len()
+    }
+
+    /// Whether there is no route.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All routes, by address, shorter prefixes first.
+    pub fn iter(&self) -> impl Iterator<Item = (Ipv4Net, NextHopId)> {
+        self.rib.iter()
+    }
+
+    /// A handle for readers. It stays good, but is out of date once the
+    /// [`generation`](Self::generation) has moved on.
+    #[must_use]
+    pub fn reader(&self) -> Fib4 {
+        Fib4(self.trie.reader())
+    }
+
+    /// Changes when [`Self::reader`] leads to another table than before, so that readers must be
+    /// given a new handle.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Memory that changes up to now took out of use becomes free when all readers have seen
+    /// `epoch`, which must have been published after those changes.
+    pub fn retire(&mut self, epoch: Epoch) {
+        self.trie.retire(epoch);
+    }
+
+    /// Uses again what was retired up to the epoch that all readers have seen.
+    pub fn reclaim(&mut self, seen: Epoch) {
+        self.trie.reclaim(seen);
+    }
+}
