@@ -1,3 +1,30 @@
-//! Views of headers, checksums, segmentation and fragmentation.
+//! Bytes on the wire: views of headers, checksums, and what is built from both (flow hashes,
+//! segmentation, fragmentation, ICMP errors).
+//!
+//! A view is a checked constructor followed by accessors that cannot fail: the constructor proves
+//! that the fixed header is there by taking a reference to an array of its size, so no accessor has a
+//! bound left to check. `Header<&[u8; N]>` reads, `Header<&mut [u8; N]>` reads and writes. Integers
+//! are in host order, lengths and offsets in bytes, unless an item says otherwise.
+//!
+//! Nothing here knows a socket, a clock or a thread, and nothing allocates but [`build`], which is
+//! for tests and slow paths.
 
 #![forbid(unsafe_code)]
+
+pub mod arp;
+pub mod build;
+pub mod checksum;
+pub mod ethernet;
+mod field;
+pub mod icmp_error;
+pub mod icmpv4;
+pub mod icmpv6;
+pub mod ipv4;
+pub mod ipv6;
+pub mod offload;
+mod protocol;
+pub mod sctp;
+pub mod tcp;
+pub mod udp;
+
+pub use protocol::{EtherType, IpProtocol};
