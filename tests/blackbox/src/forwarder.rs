@@ -1,0 +1,192 @@
+//! What forwards between the hosts: the gateway, or something to compare it with.
+
+use crate::host::{Host, link};
+use crate::lab::Lab;
+use crate::portcullis::Portcullis;
+use crate::testpmd::Testpmd;
+
+/// Who forwards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Forwarder {
+    /// The Linux kernel, in a namespace of its own.
+    Kernel,
+    /// The `portcullis` command.
+    Portcullis,
+    /// DPDK's testpmd on net_af_packet: it swaps MAC addresses and routes nothing.
+    Testpmd,
+}
+
+/// One interface of the forwarder, and the host at the other end of its wire.
+#[derive(Clone, Debug)]
+pub struct Port {
+    /// Its name, everywhere.
+    pub name: String,
+    /// Who is at the other end.
+    pub peer: Host,
+    /// The peer's interface.
+    pub peer_interface: String,
+    /// The forwarder's addresses on it.
+    pub addresses: Vec<String>,
+    /// Its MTU, if not 1500.
+    pub mtu: Option<u32>,
+}
+
+impl Port {
+    /// A port whose peer calls its own end `eth0`.
+    #[must_use]
+    pub fn new(name: &str, peer: &Host, addresses: &[&str]) -> Self {
+        Self {
+            name: name.to_owned(),
+            peer: peer.clone(),
+            peer_interface: "eth0".to_owned(),
+            addresses: addresses.iter().map(|&address| address.to_owned()).collect(),
+            mtu: None,
+        }
+    }
+
+    /// The same port with an MTU of its own, at both ends.
+    #[must_use]
+    pub fn with_mtu(mut self, mtu: u32) -> Self {
+        self.mtu = Some(mtu);
+        self
+    }
+
+    /// The same port with another name for the peer's end.
+    #[must_use]
+    pub fn towards(mut self, peer_interface: &str) -> Self {
+        peer_interface.clone_into(&mut self.peer_interface);
+        self
+    }
+}
+
+/// What a forwarder is to be like.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Its interfaces.
+    pub ports: Vec<Port>,
+    /// Whether to run what was built for speed.
+    pub release: bool,
+    /// More of portcullis.toml.
+    pub file: String,
+    /// Lines of portcullis.toml's `[gateway]` table.
+    pub gateway: String,
+}
+
+/// A forwarder at work, with the veth pairs to its peers; the peers' ends are left to the caller.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where the devices come from, and where the command is started.
+    pub host: Host,
+    control: Host,
+    running: Running,
+}
+
+#[derive(Debug)]
+enum Running {
+    Kernel,
+    Portcullis(Portcullis),
+    Testpmd(Testpmd),
+}
+
+impl Gateway {
+    /// Lays the wires and starts the forwarder; returns when it forwards.
+    #[track_caller]
+    #[must_use]
+    pub fn start(lab: &Lab, forwarder: Forwarder, plan: &Plan) -> Self {
+        let host = lab.host("gw");
+        wires(&host, forwarder, plan);
+        match forwarder {
+            Forwarder::Kernel => {
+                kernel(&host, plan);
+                Self { control: host.clone(), host, running: Running::Kernel }
+            }
+            Forwarder::Portcullis => {
+                let portcullis = Portcullis::start(lab, &host, plan);
+                let control = portcullis.vpc.clone();
+                Self { host, control, running: Running::Portcullis(portcullis) }
+            }
+            Forwarder::Testpmd => {
+                let testpmd = Testpmd::start(&host, &plan.ports);
+                Self { control: host.clone(), host, running: Running::Testpmd(testpmd) }
+            }
+        }
+    }
+
+    /// The namespace of addresses, routes and FRR: the gateway's `vpc`.
+    #[must_use]
+    pub fn control(&self) -> &Host {
+        &self.control
+    }
+
+    /// The `portcullis` that runs.
+    ///
+    /// # Panics
+    ///
+    /// If something else forwards.
+    #[track_caller]
+    #[must_use]
+    pub fn portcullis(&mut self) -> &mut Portcullis {
+        match &mut self.running {
+            Running::Portcullis(portcullis) => portcullis,
+            Running::Kernel | Running::Testpmd(_) => panic!("not forwarded by portcullis"),
+        }
+    }
+
+    /// How many packets Portcullis has dropped for a reason; none is known of other forwarders.
+    #[track_caller]
+    #[must_use]
+    pub fn drops(&self, reason: &str) -> Option<u64> {
+        match &self.running {
+            Running::Portcullis(portcullis) => Some(portcullis.drops(reason)),
+            Running::Kernel | Running::Testpmd(_) => None,
+        }
+    }
+
+    /// The processes whose CPU time is the forwarder's own.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        match &self.running {
+            Running::Portcullis(portcullis) => Some(portcullis.pid()),
+            Running::Testpmd(testpmd) => Some(testpmd.pid()),
+            Running::Kernel => None,
+        }
+    }
+}
+
+/// The name of a port's device before the gateway takes it.
+pub(crate) fn device(forwarder: Forwarder, number: usize, port: &Port) -> String {
+    match forwarder {
+        // A kernel forwarder has no other place for the name.
+        Forwarder::Kernel => port.name.clone(),
+        Forwarder::Portcullis | Forwarder::Testpmd => format!("eth{}", number + 1),
+    }
+}
+
+#[track_caller]
+fn wires(host: &Host, forwarder: Forwarder, plan: &Plan) {
+    for (number, port) in plan.ports.iter().enumerate() {
+        let device = device(forwarder, number, port);
+        link((host, &device), (&port.peer, &port.peer_interface));
+        if let Some(mtu) = port.mtu {
+            port.peer.run(&format!("ip link set {} mtu {mtu}", port.peer_interface));
+            host.run(&format!("ip link set {device} mtu {mtu}"));
+        }
+    }
+}
+
+#[track_caller]
+fn kernel(host: &Host, plan: &Plan) {
+    for setting in [
+        "net.ipv4.ip_forward=1",
+        "net.ipv6.conf.all.forwarding=1",
+        "net.ipv4.fib_multipath_hash_policy=1",
+        "net.ipv6.fib_multipath_hash_policy=1",
+        "net.ipv4.conf.all.rp_filter=0",
+    ] {
+        host.run(&format!("sysctl -qw {setting}"));
+    }
+    for port in &plan.ports {
+        let addresses: Vec<_> = port.addresses.iter().map(String::as_str).collect();
+        host.configure(&port.name, &addresses);
+    }
+}

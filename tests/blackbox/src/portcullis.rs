@@ -1,0 +1,294 @@
+//! The `portcullis` command: its file, its start, and what it shows.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::Once;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::command::{Background, Finished, finish};
+use crate::forwarder::{Forwarder, Plan, device};
+use crate::host::Host;
+use crate::lab::{Lab, target};
+use crate::show;
+use crate::wait::wait_until;
+
+/// A gateway that was started by its command.
+#[derive(Debug)]
+pub struct Portcullis {
+    /// The namespace of the taps, the addresses and FRR.
+    pub vpc: Host,
+    /// The namespace of the devices.
+    pub link: Host,
+    program: PathBuf,
+    host: Host,
+    file: PathBuf,
+    socket: PathBuf,
+    folder: PathBuf,
+    running: Background,
+}
+
+impl Portcullis {
+    #[track_caller]
+    pub(crate) fn start(lab: &Lab, host: &Host, plan: &Plan) -> Self {
+        let program = binary(plan.release);
+        let (vpc, link) = (lab.adopt("vpc"), lab.adopt("link"));
+        let file = lab.folder().join("portcullis.toml");
+        fs::write(&file, text(lab, plan, &vpc, &link)).expect("the lab's folder can be written");
+        let socket = socket_folder().join(format!("{}.sock", lab.prefix()));
+        let running = run(&program, host, &file, &socket);
+        let folder = lab.folder().to_owned();
+        let host = host.clone();
+        let mut portcullis = Self { vpc, link, program, host, file, socket, folder, running };
+        portcullis.wait_until_ready();
+        portcullis
+    }
+
+    #[track_caller]
+    fn wait_until_ready(&mut self) {
+        wait_until("portcullis answers on its socket", Duration::from_secs(20), || {
+            if let Some(status) = self.running.ended() {
+                panic!("portcullis ended: {status}\n{}", self.running.log());
+            }
+            self.socket.exists() && self.ask("interfaces").status.success()
+        });
+    }
+
+    /// The process that was started, the parent of all others.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    /// The gateway process itself, the child that holds all threads.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    #[must_use]
+    pub fn gateway_pid(&self) -> u32 {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.expect("the supervisor runs");
+        let first = children.split_whitespace().next().and_then(|child| child.parse().ok());
+        first.unwrap_or_else(|| panic!("the supervisor has no child: {children:?}"))
+    }
+
+    /// All it has logged since its last start.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.running.log()
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Runs `portcullis show WHAT --json`.
+    #[track_caller]
+    #[must_use]
+    pub fn ask(&self, what: &str) -> Finished {
+        let mut command = Command::new(&self.program);
+        command.args(["show", what, "--json", "--socket"]).arg(&self.socket);
+        finish(command)
+    }
+
+    /// What `portcullis show WHAT` prints for people.
+    #[track_caller]
+    #[must_use]
+    pub fn show_text(&self, what: &str) -> String {
+        let mut command = Command::new(&self.program);
+        command.args(["show", what, "--socket"]).arg(&self.socket);
+        finish(command).success()
+    }
+
+    /// What `portcullis show WHAT --json` answers.
+    ///
+    /// # Panics
+    ///
+    /// If it fails or does not answer in JSON.
+    #[track_caller]
+    #[must_use]
+    pub fn show(&self, what: &str) -> Value {
+        let said = self.ask(what).success();
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("show {what}: {error}: {said}"))
+    }
+
+    /// How many packets have been dropped for a reason.
+    #[track_caller]
+    #[must_use]
+    pub fn drops(&self, reason: &str) -> u64 {
+        show::drops(&self.show("drops"), reason)
+    }
+
+    /// Whether the FIB has a route to just this prefix.
+    #[track_caller]
+    #[must_use]
+    pub fn has_route(&self, prefix: &str) -> bool {
+        show::has_route(&self.show("routes"), prefix)
+    }
+
+    /// How many routes of a length the FIB has, over both families.
+    #[track_caller]
+    #[must_use]
+    pub fn routes_of_length(&self, length: u8) -> usize {
+        show::routes_of_length(&self.show("routes"), length)
+    }
+
+    /// Sends a signal to the process that was started.
+    pub fn signal(&self, name: &str) {
+        self.running.signal(name);
+    }
+
+    /// Sends a signal to another process of the gateway, by its id.
+    pub fn signal_pid(&self, pid: u32, name: &str) {
+        crate::command::signal(pid, name);
+    }
+
+    /// Asks it to stop, and says how it ended.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end in time.
+    #[track_caller]
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.end()
+    }
+
+    /// How it ends, once something has been done to it that ends it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end in time.
+    #[track_caller]
+    pub fn end(&mut self) -> ExitStatus {
+        self.running.end(Duration::from_secs(10))
+    }
+
+    /// Starts it again with the same file, and waits until it answers.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        self.running = run(&self.program, &self.host, &self.file, &self.socket);
+        self.wait_until_ready();
+    }
+
+    /// Runs a second one with the same file and a socket of its own until it gives up.
+    ///
+    /// # Panics
+    ///
+    /// If it does not give up.
+    #[track_caller]
+    #[must_use]
+    pub fn run_another(&self) -> String {
+        let socket = self.folder.join("another.sock");
+        refusal(&self.program, &self.host, &[], &self.file, &socket)
+    }
+}
+
+impl Drop for Portcullis {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for what in ["threads", "interfaces", "routes", "neighbors", "drops", "counters"] {
+                let mut command = Command::new("timeout");
+                command.arg("5").arg(&self.program).args(["show", what, "--json", "--socket"]);
+                command.arg(&self.socket);
+                let file = self.folder.join(format!("show-{what}.txt"));
+                // Evidence that can't be written must not hide the failure itself.
+                let _ = fs::write(file, finish(command).to_string());
+            }
+            eprintln!("portcullis said:\n{}", tail(&self.running.log()));
+        }
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
+/// Runs a gateway that can't start, behind `wrapper`, and returns what it complained about.
+#[track_caller]
+pub(crate) fn refusal(
+    program: &Path,
+    host: &Host,
+    wrapper: &[&str],
+    file: &Path,
+    socket: &Path,
+) -> String {
+    let (file, socket) = (file.to_string_lossy(), socket.to_string_lossy());
+    let program = program.to_string_lossy();
+    let mut words = vec!["timeout", "20"];
+    words.extend(wrapper);
+    words.extend([&*program, "run", "-c", &*file, "--socket", &*socket]);
+    let finished = finish(host.command(&words));
+    assert_ne!(finished.status.code(), Some(124), "it went on: {finished}");
+    finished.failure()
+}
+
+#[track_caller]
+fn run(program: &Path, host: &Host, file: &Path, socket: &Path) -> Background {
+    let (program, file) = (program.to_string_lossy(), file.to_string_lossy());
+    host.start_words(&[&program, "run", "-c", &file, "--socket", &socket.to_string_lossy()])
+}
+
+/// Where the command lies, once it has been built.
+///
+/// # Panics
+///
+/// If it can't be built.
+#[track_caller]
+#[must_use]
+pub fn binary(release: bool) -> PathBuf {
+    static DEBUG: Once = Once::new();
+    static RELEASE: Once = Once::new();
+    let (once, profile) = if release { (&RELEASE, "release") } else { (&DEBUG, "dev") };
+    once.call_once(|| {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../7-command/Cargo.toml");
+        command.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(manifest);
+        // Building from nothing takes longer than any command of a test may.
+        let output = command.output().expect("cargo can be run");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+    target().join(if release { "release" } else { "debug" }).join("portcullis")
+}
+
+/// A socket's path is short: the lab's own folder may lie too deep for it.
+fn socket_folder() -> PathBuf {
+    let folder = PathBuf::from("/run/portcullis");
+    fs::create_dir_all(&folder).expect("root can write to /run");
+    folder
+}
+
+/// The file that a plan stands for.
+pub(crate) fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
+    let mut text = String::new();
+    let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes every line");
+    line("[gateway]");
+    line(&format!("name = \"{}\"", lab.prefix()));
+    line(&format!("link-namespace = \"{}\"", link.namespace()));
+    line(&format!("vpc-namespace = \"{}\"", vpc.namespace()));
+    if !plan.gateway.contains("workers") {
+        line("workers = 1");
+    }
+    line(&plan.gateway);
+    for (number, port) in plan.ports.iter().enumerate() {
+        line("[[interface]]");
+        line(&format!("name = \"{}\"", port.name));
+        line(&format!("device = \"{}\"", device(Forwarder::Portcullis, number, port)));
+        line(&format!("addresses = {:?}", port.addresses));
+        if let Some(mtu) = port.mtu {
+            line(&format!("mtu = {mtu}"));
+        }
+    }
+    line(&plan.file);
+    text
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}

@@ -1,0 +1,78 @@
+//! Packets that do not fit the way on.
+
+use std::net::IpAddr;
+
+use portcullis_blackbox::{
+    Capture, Forwarder, Lab, Pair, PairOptions, by_portcullis_as_by_the_kernel, tracepath,
+};
+
+by_portcullis_as_by_the_kernel! {
+    a_packet_that_may_be_fragmented_arrives_in_fragments,
+    a_packet_that_must_not_be_fragmented_is_answered_with_the_mtu,
+    an_ipv6_packet_that_is_too_big_is_answered_with_the_mtu,
+    tracepath_finds_the_mtu_of_the_path,
+}
+
+const NARROW: u32 = 1400;
+
+fn narrow(lab: &Lab, forwarder: Forwarder) -> Pair {
+    let options = PairOptions { far_mtu: Some(NARROW), ..PairOptions::default() };
+    Pair::with(lab, forwarder, &options)
+}
+
+fn a_packet_that_may_be_fragmented_arrives_in_fragments(forwarder: Forwarder) {
+    let lab = Lab::new("a_packet_that_may_be_fragmented_arrives_in_fragments");
+    let pair = narrow(&lab, forwarder);
+    let capture = Capture::start(&pair.far, "eth0", "icmp");
+    for size in [1373, 1400, 1472, 3000, 20_000] {
+        let ping = pair.near.ping(&format!("-M dont -c 3 -i 0.05 -W 1 -s {size}"), "10.2.0.2");
+        assert_eq!(ping.received, 3, "{size}: {}", ping.said);
+    }
+    let filter = "ip.src == 10.1.0.2";
+    let seen = capture.fields(filter, &["ip.len", "ip.checksum.status", "ip.ttl"]);
+    assert!(seen.len() >= 3 * (2 + 2 + 2 + 3 + 15), "{} fragments", seen.len());
+    for fragment in &seen {
+        let [length, checksum, ttl] = fragment.as_slice() else { panic!("{fragment:?}") };
+        assert!(length.parse::<u32>().is_ok_and(|length| length <= NARROW), "{fragment:?}");
+        assert_eq!((checksum.as_str(), ttl.as_str()), ("1", "63"), "{fragment:?}");
+    }
+}
+
+fn a_packet_that_must_not_be_fragmented_is_answered_with_the_mtu(forwarder: Forwarder) {
+    let lab = Lab::new("a_packet_that_must_not_be_fragmented_is_answered_with_the_mtu");
+    let pair = narrow(&lab, forwarder);
+    let before = pair.gateway.drops("packet-too-big");
+    // 28 bytes of headers: one byte more than fits, then just what fits.
+    let ping = pair.near.ping("-M do -c 1 -W 1 -s 1373", "10.2.0.2");
+    assert_eq!(ping.received, 0, "{}", ping.said);
+    assert!(ping.said.contains("From 10.1.0.1 icmp_seq=1 Frag needed"), "{}", ping.said);
+    assert!(ping.said.contains("mtu = 1400"), "{}", ping.said);
+    assert_eq!(pair.near.ping("-M do -c 2 -i 0.1 -W 1 -s 1372", "10.2.0.2").received, 2);
+    assert_eq!(pair.gateway.drops("packet-too-big"), before.map(|count| count + 1));
+}
+
+fn an_ipv6_packet_that_is_too_big_is_answered_with_the_mtu(forwarder: Forwarder) {
+    let lab = Lab::new("an_ipv6_packet_that_is_too_big_is_answered_with_the_mtu");
+    let pair = narrow(&lab, forwarder);
+    let before = pair.gateway.drops("packet-too-big");
+    let ping = pair.near.ping("-M do -c 1 -W 1 -s 1353", "2001:db8:2::2");
+    assert_eq!(ping.received, 0, "{}", ping.said);
+    assert!(ping.said.contains("From 2001:db8:1::1"), "{}", ping.said);
+    assert!(ping.said.contains("Packet too big: mtu=1400"), "{}", ping.said);
+    assert_eq!(pair.near.ping("-c 2 -i 0.1 -W 1 -s 1352", "2001:db8:2::2").received, 2);
+    assert_eq!(pair.gateway.drops("packet-too-big"), before.map(|count| count + 1));
+}
+
+fn tracepath_finds_the_mtu_of_the_path(forwarder: Forwarder) {
+    let lab = Lab::new("tracepath_finds_the_mtu_of_the_path");
+    let pair = narrow(&lab, forwarder);
+    for (to, hops) in [
+        ("10.2.0.2", ["10.1.0.1", "10.2.0.2"]),
+        ("2001:db8:2::2", ["2001:db8:1::1", "2001:db8:2::2"]),
+    ] {
+        let path = tracepath(&pair.near, to);
+        assert_eq!(path.mtu, NARROW, "{path:?}");
+        let hops = hops.map(|hop| hop.parse::<IpAddr>().expect("an address"));
+        assert_eq!(path.hops, hops, "{path:?}");
+    }
+}
