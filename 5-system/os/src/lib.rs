@@ -1,1 +1,24 @@
 //! Threads, CPUs, privileges, namespaces, links and taps of Linux.
+//!
+//! Everything that the gateway asks of the operating system, other than moving packets and
+//! listening to rtnetlink, is asked here:
+//!
+//! | module | what |
+//! |---|---|
+//! | [`threads`] | the trait behind which threads are started, and its implementation on system threads |
+//! | [`privileges`] | what one thread may do, and taking the rest from it for good |
+//! | [`seccomp`] | which system calls each role may make, and why |
+//! | [`netns`] | named network namespaces, in the manner of `ip netns` |
+//! | [`links`] | network devices: found, moved, configured, by rtnetlink |
+//! | [`tap`] | tap devices |
+//!
+//! Nothing here changes state of another thread than the calling one: all calls are the raw,
+//! per-thread ones of the kernel, not the C library's which reach every thread.
+
+pub mod cpus;
+pub mod links;
+pub mod netns;
+pub mod privileges;
+pub mod seccomp;
+pub mod tap;
+pub mod threads;

@@ -1,0 +1,34 @@
+//! The I/O thread: one packet socket per port, batches in and out.
+
+use super::{Allow, allow, allow_if};
+
+/// Calls of I/O threads.
+pub(super) const IO: &[Allow] = &[
+    // Frames in and out, many to a call; sendto flushes a transmit ring.
+    allow(libc::SYS_recvmmsg),
+    allow(libc::SYS_recvmsg),
+    allow(libc::SYS_recvfrom),
+    allow(libc::SYS_sendmmsg),
+    allow(libc::SYS_sendmsg),
+    allow(libc::SYS_sendto),
+    // A device that went away and came back gets a new socket: packet sockets and the datagram
+    // socket that interface ioctls are asked on; no others.
+    allow_if(libc::SYS_socket, 0, &[libc::AF_PACKET as u32, libc::AF_INET as u32]),
+    allow(libc::SYS_bind),
+    // Ring sizes, fan-out, vnet headers, statistics, and the error that ended a socket.
+    allow(libc::SYS_setsockopt),
+    allow(libc::SYS_getsockopt),
+    allow(libc::SYS_getsockname),
+    // What the device is now: questions about an interface, and no request that changes one.
+    allow_if(
+        libc::SYS_ioctl,
+        1,
+        &[
+            libc::SIOCGIFINDEX as u32,
+            libc::SIOCGIFNAME as u32,
+            libc::SIOCGIFHWADDR as u32,
+            libc::SIOCGIFFLAGS as u32,
+            libc::SIOCGIFMTU as u32,
+        ],
+    ),
+];

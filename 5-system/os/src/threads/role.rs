@@ -1,0 +1,49 @@
+//! The kinds of threads that a gateway has.
+
+use std::fmt;
+
+use crate::privileges::Privileges;
+
+/// What a thread is there for. It decides which system calls the thread may make
+/// ([`crate::seccomp`]) and, unless a driver needs more, what it keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Role {
+    /// Frames between devices and batches.
+    Io,
+    /// Network functions on batches.
+    Pipeline,
+    /// Frames between the pipelines and the taps.
+    Trap,
+    /// vpc-manager: rtnetlink in, snapshots out.
+    Manager,
+    /// Main, control socket, metrics.
+    Control,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Io, Self::Pipeline, Self::Trap, Self::Manager, Self::Control];
+
+    /// What a thread of this role keeps: packet sockets that must be opened again after their
+    /// device came back for I/O, configuring `vpc` for the manager, and nothing for the others.
+    #[must_use]
+    pub const fn privileges(self) -> Privileges {
+        match self {
+            Self::Io => Privileges::NET_RAW,
+            Self::Manager => Privileges::NET_ADMIN,
+            Self::Pipeline | Self::Trap | Self::Control => Privileges::NONE,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Io => "io",
+            Self::Pipeline => "pipeline",
+            Self::Trap => "trap",
+            Self::Manager => "manager",
+            Self::Control => "control",
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! Threads of each role: what is left to them, what they can do, how they end.
+
+use std::sync::mpsc::channel;
+
+use portcullis_os::cpus::CpuSet;
+use portcullis_os::netns::NetnsHandle;
+use portcullis_os::threads::{
+    Job, JobError, NamespaceChoice, Role, SystemThreads, ThreadEnd, ThreadName, ThreadSpec, Threads,
+};
+
+use crate::support::{TestNetns, in_own_process, must_be_root};
+
+/// A job made of two closures.
+struct Work<O, R>(O, R);
+
+impl<O, R> Job for Work<O, R>
+where
+    O: FnMut() -> Result<(), JobError> + Send,
+    R: FnOnce() + Send,
+{
+    fn open(&mut self) -> Result<(), JobError> {
+        (self.0)()
+    }
+
+    fn run(self: Box<Self>) {
+        (self.1)();
+    }
+}
+
+fn job(run: impl FnOnce() + Send + 'static) -> Box<dyn Job> {
+    Box::new(Work(|| Ok(()), run))
+}
+
+fn spec(role: Role, namespace: NamespaceChoice) -> ThreadSpec {
+    ThreadSpec {
+        role,
+        name: ThreadName::new("pc-test").unwrap(),
+        cpus: CpuSet::of_this_thread().unwrap(),
+        namespace,
+        privileges: role.privileges(),
+    }
+}
+
+fn status_of(tid: rustix::thread::Pid) -> String {
+    std::fs::read_to_string(format!("/proc/self/task/{}/status", tid.as_raw_nonzero())).unwrap()
+}
+
+fn field(status: &str, name: &str) -> String {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap().trim().to_owned()
+}
+
+#[test]
+fn every_role_is_cut_to_its_capabilities_when_start_returns() {
+    must_be_root();
+    let netns = TestNetns::new("roles");
+    let threads = SystemThreads::new(|_| {});
+    for role in Role::ALL {
+        let (stop, stopped) = channel::<()>();
+        let spec = spec(role, NamespaceChoice::At(netns.handle.clone()));
+        let handle = threads.start(spec, job(move || assert!(stopped.recv().is_ok()))).unwrap();
+        let status = status_of(handle.tid);
+        let namespace =
+            std::fs::read_link(format!("/proc/self/task/{}/ns/net", handle.tid.as_raw_nonzero()));
+        stop.send(()).unwrap();
+        handle.join().unwrap();
+
+        let kept = format!("{:016x}", role.privileges().bits());
+        let none = format!("{:016x}", 0);
+        for (name, value) in [
+            ("CapEff", &kept),
+            ("CapPrm", &kept),
+            ("CapInh", &none),
+            ("CapBnd", &none),
+            ("CapAmb", &none),
+        ] {
+            assert_eq!(&field(&status, name), value, "{role} {name}");
+        }
+        assert_eq!(field(&status, "NoNewPrivs"), "1", "{role}");
+        assert_eq!(field(&status, "Seccomp"), "2", "{role}: a filter");
+        assert_eq!(field(&status, "Name"), "pc-test");
+        let expected = format!("net:[{}]", netns.handle.inode());
+        assert_eq!(namespace.unwrap().to_str(), Some(expected.as_str()), "{role}");
+    }
+    // Nothing of this reached the thread that started them.
+    let own = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    assert_ne!(field(&own, "CapEff"), format!("{:016x}", 0));
+    assert_eq!(field(&own, "Seccomp"), "0");
+    assert_eq!(field(&own, "NoNewPrivs"), "0");
+}
+
+#[test]
+fn a_private_namespace_is_new_and_has_no_active_interface() {
+    must_be_root();
+    let (tell, told) = channel();
+    let open = move || {
+        let inode = NetnsHandle::current().unwrap().inode();
+        tell.send((inode, std::fs::read_to_string("/proc/thread-self/net/dev")?)).unwrap();
+        Ok(())
+    };
+    let handle = SystemThreads::new(|_| {})
+        .start(spec(Role::Pipeline, NamespaceChoice::Private), Box::new(Work(open, || {})))
+        .unwrap();
+    handle.join().unwrap();
+    let (inode, devices) = told.recv().unwrap();
+    assert_ne!(inode, NetnsHandle::current().unwrap().inode());
+    let devices: Vec<_> = devices.lines().skip(2).collect();
+    assert!(devices.len() == 1 && devices[0].trim_start().starts_with("lo:"), "{devices:?}");
+}
+
+#[test]
+fn what_fails_at_the_start_is_said_in_words() {
+    must_be_root();
+    let threads = SystemThreads::new(|_| {});
+    let inherit = || spec(Role::Pipeline, NamespaceChoice::Inherit);
+
+    let far = ThreadSpec { cpus: "1000".parse().unwrap(), ..inherit() };
+    let error = threads.start(far, job(|| {})).unwrap_err();
+    assert!(error.to_string().contains("cannot be pinned to CPUs 1000"), "{error}");
+
+    let open = || Err("no device eth9".into());
+    let error = threads.start(inherit(), Box::new(Work(open, || {}))).unwrap_err();
+    assert_eq!(error.to_string(), "thread pc-test did not start: no device eth9");
+
+    let open = || panic!("on purpose");
+    let error = threads.start(inherit(), Box::new(Work(open, || {}))).unwrap_err();
+    assert!(error.to_string().ends_with("its job panicked while opening: on purpose"), "{error}");
+
+    // From a thread that has nothing to give.
+    let netns = TestNetns::new("start");
+    let at = || spec(Role::Io, NamespaceChoice::At(netns.handle.clone()));
+    let (inherit, at) = (spec(Role::Io, NamespaceChoice::Inherit), at());
+    let (entering, keeping) = std::thread::spawn(move || {
+        portcullis_os::privileges::cut_to(portcullis_os::privileges::Privileges::NONE).unwrap();
+        (threads.start(at, job(|| {})), threads.start(inherit, job(|| {})))
+    })
+    .join()
+    .unwrap();
+    let error = entering.unwrap_err().to_string();
+    assert!(error.ends_with("not permitted (namespaces need CAP_SYS_ADMIN)"), "{error}");
+    let error = keeping.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "thread pc-test did not start: CAP_NET_RAW cannot be kept: this process was started \
+         without it"
+    );
+}
+
+#[test]
+fn a_panic_is_told_to_the_observer_and_to_whoever_joins() {
+    must_be_root();
+    let (tell, told) = channel();
+    let tell = std::sync::Mutex::new(tell);
+    let threads = SystemThreads::new(move |end: ThreadEnd| {
+        tell.lock().unwrap().send(end).unwrap();
+    });
+    for role in Role::ALL {
+        let handle =
+            threads.start(spec(role, NamespaceChoice::Inherit), job(|| panic!("by design")));
+        let error = handle.unwrap().join().unwrap_err();
+        assert_eq!(error.to_string(), "thread pc-test panicked: by design");
+        let end = told.recv().unwrap();
+        assert_eq!((end.role, end.panicked.as_deref()), (role, Some("by design")));
+    }
+    threads.start(spec(Role::Io, NamespaceChoice::Inherit), job(|| {})).unwrap().join().unwrap();
+    assert_eq!(told.recv().unwrap().panicked, None);
+}
+
+#[test]
+fn a_panic_under_the_filter_shows_where_it_was() {
+    let name = "threads::a_panic_under_the_filter_shows_where_it_was";
+    let output = in_own_process(name, &[("RUST_BACKTRACE", "1")], || {
+        #[inline(never)]
+        fn a_place_to_remember() {
+            panic!("by design");
+        }
+        let threads = SystemThreads::new(|_| {});
+        for role in Role::ALL {
+            let spec = spec(role, NamespaceChoice::Inherit);
+            threads.start(spec, job(a_place_to_remember)).unwrap().join().unwrap_err();
+        }
+    });
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?} {said}", output.status);
+    assert_eq!(said.matches("panicked at").count(), Role::ALL.len(), "{said}");
+    assert_eq!(said.matches("a_place_to_remember").count(), Role::ALL.len(), "{said}");
+}
+
+#[test]
+fn a_forbidden_call_ends_the_whole_process() {
+    use std::os::unix::process::ExitStatusExt;
+    let name = "threads::a_forbidden_call_ends_the_whole_process";
+    let output = in_own_process(name, &[], || {
+        let threads = SystemThreads::new(|_| {});
+        let run = || drop(std::net::UdpSocket::bind("127.0.0.1:0"));
+        let handle = threads.start(spec(Role::Pipeline, NamespaceChoice::Inherit), job(run));
+        handle.unwrap().join().unwrap();
+    });
+    assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{output:?}");
+}
