@@ -83,8 +83,6 @@ drop_reasons! {
     DirectedBroadcast = "directed-broadcast",
     /// A multicast or broadcast frame carries a packet for one host (RFC 1122, 3.3.6).
     LinkBroadcastUnicast = "link-broadcast-unicast",
-    /// Multicast is not forwarded between networks.
-    MulticastNotForwarded = "multicast-not-forwarded",
     /// Larger than the way out allows, and not to be fragmented; answered with the MTU.
     PacketTooBig = "packet-too-big",
     /// Fragmentation was needed and no buffer was free for the pieces.

@@ -18,7 +18,7 @@ pub use buffer::{Frame, HEADROOM, Owner, Packet};
 pub use counters::{Counter, DropCounters};
 pub use drop_reason::DropReason;
 pub use ids::{Epoch, IfIndex, Instant, Mac, NextHopId, VrfId, WorkerId};
-pub use meta::{GsoKind, Meta, Offload, PuntClass, Verdict};
+pub use meta::{GsoKind, Meta, Offload, PuntClass, TxOffload, Verdict};
 pub use pool::{LARGE_CAPACITY, Pool, PoolLimits, SMALL_CAPACITY};
 
 /// The largest number of packets in one batch.

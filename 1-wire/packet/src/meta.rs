@@ -16,6 +16,8 @@ pub enum Verdict {
     Punt(PuntClass),
     /// Waits for the link-layer address of its next hop.
     Hold,
+    /// Its pieces (fragments, segments) go in its place; the buffer is free.
+    Replaced,
 }
 
 /// The classes between which the trap queue is divided, so that a flood of one does not starve
@@ -102,6 +104,43 @@ impl Offload {
     #[must_use]
     pub fn is_none(self) -> bool {
         !self.needs_csum && self.gso == GsoKind::None
+    }
+}
+
+/// What a device finishes itself when a frame's [`Offload`] asks for it. The rest must be done before
+/// the frame is handed to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TxOffload {
+    /// Completes transport checksums.
+    pub checksum: bool,
+    /// Takes TCP super-frames over IPv4 and IPv6.
+    pub tcp_segmentation: bool,
+    /// Takes UDP super-frames.
+    pub udp_segmentation: bool,
+}
+
+impl TxOffload {
+    /// Nothing.
+    pub const NONE: Self =
+        Self { checksum: false, tcp_segmentation: false, udp_segmentation: false };
+
+    /// Everything that [`Offload`] can ask for.
+    pub const ALL: Self = Self { checksum: true, tcp_segmentation: true, udp_segmentation: true };
+
+    /// Whether it cuts such super-frames.
+    #[must_use]
+    pub const fn segments(self, kind: GsoKind) -> bool {
+        match kind {
+            GsoKind::None => true,
+            GsoKind::Tcp4 | GsoKind::Tcp6 => self.tcp_segmentation,
+            GsoKind::Udp => self.udp_segmentation,
+        }
+    }
+
+    /// Whether it takes a frame as it is.
+    #[must_use]
+    pub const fn takes(self, offload: Offload) -> bool {
+        self.segments(offload.gso) && (self.checksum || !offload.needs_csum)
     }
 }
 
