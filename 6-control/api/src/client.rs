@@ -1,0 +1,137 @@
+//! The client's side: blocking, as the command needs it.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::marker::PhantomData;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::line::{Greeting, Line, MAX_ANSWER_LINE};
+use crate::rows::Row;
+use crate::{PROTOCOL, Request};
+
+/// How long the gateway may be silent in the middle of something.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why there is no answer, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers at the socket.
+    #[error("no gateway answers at {}: {source}", path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The gateway is of another version.
+    #[error(
+        "the gateway (version {version}) speaks version {theirs} of the protocol, this command \
+         version {PROTOCOL}: use the command that belongs to the gateway"
+    )]
+    OtherProtocol {
+        /// The gateway's version.
+        version: String,
+        /// The version of the protocol it speaks.
+        theirs: u32,
+    },
+    /// The connection broke.
+    #[error("the connection to the gateway broke: {0}")]
+    Broken(#[from] io::Error),
+    /// The gateway refused, and said why.
+    #[error("the gateway says: {0}")]
+    Refused(String),
+    /// The other side says what no gateway would.
+    #[error("this does not sound like a gateway: {0}")]
+    Nonsense(String),
+}
+
+/// A connection to a gateway.
+#[derive(Debug)]
+pub struct Client {
+    stream: BufReader<UnixStream>,
+    greeting: Greeting,
+}
+
+impl Client {
+    /// Connects to the gateway behind a socket.
+    ///
+    /// # Errors
+    /// Nobody answers there, or somebody else than a gateway of this protocol.
+    pub fn connect(path: &Path) -> Result<Self, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { path: path.to_owned(), source };
+        let stream = UnixStream::connect(path).map_err(unreachable)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut stream = BufReader::new(stream);
+        match read_line::<Value>(&mut stream)? {
+            Line::Hello(greeting) if greeting.protocol == PROTOCOL => Ok(Self { stream, greeting }),
+            Line::Hello(Greeting { protocol, version, .. }) => {
+                Err(ClientError::OtherProtocol { version, theirs: protocol })
+            }
+            Line::Error(failure) => Err(ClientError::Refused(failure.message)),
+            Line::Row(_) | Line::End(_) => Err(ClientError::Nonsense("it does not greet".into())),
+        }
+    }
+
+    /// What the gateway said of itself.
+    #[must_use]
+    pub fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    /// Sends a request. The answer is to be read to its end before the next one is sent.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn ask<R: Row>(&mut self, request: &Request) -> Result<Answer<'_, R>, ClientError> {
+        let mut line = serde_json::to_vec(request).map_err(io::Error::other)?;
+        line.push(b'\n');
+        self.stream.get_mut().write_all(&line)?;
+        Ok(Answer { stream: &mut self.stream, ended: false, row: PhantomData })
+    }
+}
+
+/// The rows of an answer, read one by one. The iterator ends with the answer; after an error there
+/// is nothing more.
+#[derive(Debug)]
+pub struct Answer<'c, R> {
+    stream: &'c mut BufReader<UnixStream>,
+    ended: bool,
+    row: PhantomData<R>,
+}
+
+impl<R: Row> Iterator for Answer<'_, R> {
+    type Item = Result<R, ClientError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let row = match read_line(self.stream) {
+            Ok(Line::Row(row)) => return Some(Ok(row)),
+            Ok(Line::End(_)) => None,
+            Ok(Line::Error(failure)) => Some(Err(ClientError::Refused(failure.message))),
+            Ok(Line::Hello(_)) => Some(Err(ClientError::Nonsense("it greets again".into()))),
+            Err(error) => Some(Err(error)),
+        };
+        self.ended = true;
+        row
+    }
+}
+
+fn read_line<R: Row>(stream: &mut BufReader<UnixStream>) -> Result<Line<R>, ClientError> {
+    let mut line = Vec::new();
+    stream.take(MAX_ANSWER_LINE as u64).read_until(b'\n', &mut line)?;
+    match line.last() {
+        None => Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into())),
+        Some(b'\n') => serde_json::from_slice(&line)
+            .map_err(|error| ClientError::Nonsense(format!("a line it sent is wrong: {error}"))),
+        Some(_) if line.len() >= MAX_ANSWER_LINE => {
+            Err(ClientError::Nonsense("a line it sent does not end".into()))
+        }
+        Some(_) => Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into())),
+    }
+}
