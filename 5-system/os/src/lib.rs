@@ -8,6 +8,7 @@
 //! | [`threads`] | the trait behind which threads are started, and its implementation on system threads |
 //! | [`privileges`] | what one thread may do, and taking the rest from it for good |
 //! | [`seccomp`] | which system calls each role may make, and why |
+//! | [`topology`], [`placement`] | the machine's CPUs, and which thread runs on which of them |
 //! | [`netns`] | named network namespaces, in the manner of `ip netns` |
 //! | [`links`] | network devices: found, moved, configured, by rtnetlink |
 //! | [`tap`] | tap devices |
@@ -18,7 +19,9 @@
 pub mod cpus;
 pub mod links;
 pub mod netns;
+pub mod placement;
 pub mod privileges;
 pub mod seccomp;
 pub mod tap;
 pub mod threads;
+pub mod topology;
