@@ -79,9 +79,12 @@ impl Frr {
         fs::write(&file, "").unwrap_or_else(|error| panic!("{file}: {error}"));
         fs::write(&log, "").unwrap_or_else(|error| panic!("{}: {error}", log.display()));
         let log = log.display();
+        // A zebra that starts again leaves the routes of the last one alone for a minute, so that
+        // the other daemons have the time to tell it of theirs.
+        let keep = if daemon == Daemon::Zebra { "-K 60" } else { "" };
         self.host.run(&format!("chown frr:frr {file} {log}"));
         self.host.run(&format!(
-            "/usr/lib/frr/{name} -d -N {namespace} -f {file} -i {} --log file:{log} \
+            "/usr/lib/frr/{name} -d {keep} -N {namespace} -f {file} -i {} --log file:{log} \
              --log-level informational",
             self.pid_file(daemon).display()
         ));

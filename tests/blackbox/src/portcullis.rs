@@ -47,6 +47,22 @@ impl Portcullis {
         portcullis
     }
 
+    /// Runs one that can't start, behind a command of the caller's, until it gives up; returns
+    /// what it complained about. The plan's devices are the caller's to make.
+    ///
+    /// # Panics
+    ///
+    /// If it does not give up.
+    #[track_caller]
+    #[must_use]
+    pub fn refusal(lab: &Lab, host: &Host, plan: &Plan, wrapper: &[&str]) -> String {
+        let file = lab.folder().join("portcullis.toml");
+        let text = text(lab, plan, &lab.adopt("vpc"), &lab.adopt("link"));
+        fs::write(&file, text).expect("the lab's folder can be written");
+        let socket = socket_folder().join(format!("{}-refused.sock", lab.prefix()));
+        refusal(&binary(plan.release), host, wrapper, &file, &socket)
+    }
+
     #[track_caller]
     fn wait_until_ready(&mut self) {
         wait_until("portcullis answers on its socket", Duration::from_secs(20), || {
@@ -108,16 +124,16 @@ impl Portcullis {
         finish(command).success()
     }
 
-    /// What `portcullis show WHAT --json` answers.
+    /// The rows of what `portcullis show WHAT --json` answers.
     ///
     /// # Panics
     ///
     /// If it fails or does not answer in JSON.
     #[track_caller]
     #[must_use]
-    pub fn show(&self, what: &str) -> Value {
+    pub fn show(&self, what: &str) -> Vec<Value> {
         let said = self.ask(what).success();
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("show {what}: {error}: {said}"))
+        show::rows(&said).unwrap_or_else(|error| panic!("show {what}: {error}: {said}"))
     }
 
     /// How many packets have been dropped for a reason.
@@ -127,18 +143,19 @@ impl Portcullis {
         show::drops(&self.show("drops"), reason)
     }
 
-    /// Whether the FIB has a route to just this prefix.
+    /// Whether the dataplane has a route to just this prefix.
     #[track_caller]
     #[must_use]
     pub fn has_route(&self, prefix: &str) -> bool {
-        show::has_route(&self.show("routes"), prefix)
+        show::prefixes(&self.show("routes")).any(|installed| installed == prefix)
     }
 
-    /// How many routes of a length the FIB has, over both families.
+    /// How many routes within `start` (as `10.64.`) the dataplane has.
     #[track_caller]
     #[must_use]
-    pub fn routes_of_length(&self, length: u8) -> usize {
-        show::routes_of_length(&self.show("routes"), length)
+    pub fn routes_starting(&self, start: &str) -> usize {
+        let rows = self.show("routes");
+        show::prefixes(&rows).filter(|installed| installed.starts_with(start)).count()
     }
 
     /// Sends a signal to the process that was started.
@@ -179,6 +196,12 @@ impl Portcullis {
         self.wait_until_ready();
     }
 
+    /// Its control socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Runs a second one with the same file and a socket of its own until it gives up.
     ///
     /// # Panics
@@ -187,7 +210,7 @@ impl Portcullis {
     #[track_caller]
     #[must_use]
     pub fn run_another(&self) -> String {
-        let socket = self.folder.join("another.sock");
+        let socket = self.socket.with_extension("another");
         refusal(&self.program, &self.host, &[], &self.file, &socket)
     }
 }
@@ -211,13 +234,7 @@ impl Drop for Portcullis {
 
 /// Runs a gateway that can't start, behind `wrapper`, and returns what it complained about.
 #[track_caller]
-pub(crate) fn refusal(
-    program: &Path,
-    host: &Host,
-    wrapper: &[&str],
-    file: &Path,
-    socket: &Path,
-) -> String {
+fn refusal(program: &Path, host: &Host, wrapper: &[&str], file: &Path, socket: &Path) -> String {
     let (file, socket) = (file.to_string_lossy(), socket.to_string_lossy());
     let program = program.to_string_lossy();
     let mut words = vec!["timeout", "20"];
@@ -264,7 +281,7 @@ fn socket_folder() -> PathBuf {
 }
 
 /// The file that a plan stands for.
-pub(crate) fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
+fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
     let mut text = String::new();
     let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes every line");
     line("[gateway]");

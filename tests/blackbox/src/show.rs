@@ -2,38 +2,49 @@
 
 use serde_json::Value;
 
-/// The packets dropped for a reason, over all workers and interfaces.
-pub(crate) fn drops(shown: &Value, reason: &str) -> u64 {
-    match shown {
-        Value::Array(items) => items.iter().map(|item| drops(item, reason)).sum(),
-        Value::Object(fields) => {
-            if fields.get("reason").and_then(Value::as_str) == Some(reason) {
-                return fields.get("packets").and_then(Value::as_u64).unwrap_or(0);
-            }
-            fields.values().map(|field| drops(field, reason)).sum()
+/// The rows of an answer, whether they come as one list or each for itself.
+pub(crate) fn rows(answer: &str) -> Result<Vec<Value>, serde_json::Error> {
+    let mut rows = Vec::new();
+    for value in serde_json::Deserializer::from_str(answer).into_iter() {
+        match value? {
+            Value::Array(items) => rows.extend(items),
+            other => rows.push(other),
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
+    Ok(rows)
 }
 
-/// Whether some route goes to just this prefix.
-pub(crate) fn has_route(shown: &Value, prefix: &str) -> bool {
-    prefixes(shown).iter().any(|to| to == prefix)
+/// The packets dropped for a reason.
+pub(crate) fn drops(rows: &[Value], reason: &str) -> u64 {
+    let of_reason = rows.iter().filter(|row| row["reason"] == reason);
+    of_reason.filter_map(|row| row["packets"].as_u64()).sum()
 }
 
-/// How many routes have a prefix of this length.
-pub(crate) fn routes_of_length(shown: &Value, length: u8) -> usize {
-    let end = format!("/{length}");
-    prefixes(shown).iter().filter(|to| to.ends_with(&end)).count()
+/// The prefixes that the dataplane forwards by.
+pub(crate) fn prefixes(rows: &[Value]) -> impl Iterator<Item = &str> {
+    let installed = rows.iter().filter(|row| row["installed"] == true);
+    installed.filter_map(|row| row["prefix"].as_str())
 }
 
-fn prefixes(shown: &Value) -> Vec<String> {
-    match shown {
-        Value::Array(items) => items.iter().flat_map(prefixes).collect(),
-        Value::Object(fields) => match fields.get("to").and_then(Value::as_str) {
-            Some(to) => vec![to.to_owned()],
-            None => fields.values().flat_map(prefixes).collect(),
-        },
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_found_in_a_list_and_line_by_line() {
+        let drop = r#"{"reason":"no-route","packets":3}"#;
+        for answer in [format!("[{drop},{drop}]"), format!("{drop}\n{drop}\n")] {
+            let rows = rows(&answer).expect("JSON");
+            assert_eq!(drops(&rows, "no-route"), 6);
+            assert_eq!(drops(&rows, "ttl-exceeded"), 0);
+        }
+    }
+
+    #[test]
+    fn routes_that_are_not_installed_do_not_count() {
+        let answer = r#"[{"prefix":"10.0.0.0/8","installed":true},
+                         {"prefix":"10.1.0.0/16","installed":false}]"#;
+        let rows = rows(answer).expect("JSON");
+        assert_eq!(prefixes(&rows).collect::<Vec<_>>(), ["10.0.0.0/8"]);
     }
 }

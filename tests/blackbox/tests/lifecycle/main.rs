@@ -1,0 +1,5 @@
+//! Start, stop, murder, and what the processes are allowed to do meanwhile.
+
+mod devices;
+mod privileges;
+mod refusals;
