@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use portcullis_packet::DropReason;
 
 pub use extensions::{
-    BadChain, FRAGMENT_LEN, Fragment, MAX_EXTENSIONS, Upper, is_extension, upper,
+    BadChain, FRAGMENT_LEN, Fragment, MAX_EXTENSIONS, Upper, is_extension, quoted_upper, upper,
 };
 
 use crate::checksum::Sum;

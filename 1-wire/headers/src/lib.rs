@@ -16,6 +16,8 @@ pub mod build;
 pub mod checksum;
 pub mod ethernet;
 mod field;
+mod flow_hash;
+pub mod fragment;
 pub mod icmp_error;
 pub mod icmpv4;
 pub mod icmpv6;
@@ -27,4 +29,5 @@ pub mod sctp;
 pub mod tcp;
 pub mod udp;
 
+pub use flow_hash::flow_hash;
 pub use protocol::{EtherType, IpProtocol};

@@ -57,8 +57,8 @@ impl Icmp4Error {
 }
 
 /// Turns the IPv4 packet at `l3` of this frame into the error about it, from `source` to the
-/// packet's own source: an Ethernet frame without tags whose addresses are still to be written
-/// (what they hold is left over). The packet may be fragmented on its way ("don't fragment" is
+/// packet's own source: an Ethernet frame without tags whose addresses, all zero, are still to be
+/// written. The packet may be fragmented on its way ("don't fragment" is
 /// clear), so it needs an identification: that of the packet it quotes, which its sender chose to
 /// be unlike its others.
 ///
@@ -91,6 +91,7 @@ pub fn rewrite_v4(
     let mut icmp = icmp_header(message_type.0, code, rest);
     let sum = (Sum::of(&icmp) + Sum::of(quoted)).finish();
     field::set_u16::<2, ICMP_LEN>(&mut icmp, sum);
+    field::set::<0, 12, HEAD>(head, [0; 12]);
     field::set_u16::<12, HEAD>(head, EtherType::IPV4.0);
     field::set::<IP, { ipv4::LEN }, HEAD>(head, ip.to_bytes());
     field::set::<ICMP, ICMP_LEN, HEAD>(head, icmp);

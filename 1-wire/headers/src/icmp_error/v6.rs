@@ -54,8 +54,8 @@ impl Icmp6Error {
 }
 
 /// Turns the IPv6 packet at `l3` of this frame into the error about it, from `source` to the
-/// packet's own source: an Ethernet frame without tags whose addresses are still to be written
-/// (what they hold is left over).
+/// packet's own source: an Ethernet frame without tags whose addresses, all zero, are still to be
+/// written.
 ///
 /// # Errors
 /// [`RewriteError`].
@@ -88,6 +88,7 @@ pub fn rewrite_v6(
     let pseudo = Sum::pseudo_v6(ip.src, ip.dst, IpProtocol::ICMPV6, u32::from(len));
     let sum = (pseudo + Sum::of(&icmp) + Sum::of(quoted)).finish();
     field::set_u16::<2, ICMP_LEN>(&mut icmp, sum);
+    field::set::<0, 12, HEAD>(head, [0; 12]);
     field::set_u16::<12, HEAD>(head, EtherType::IPV6.0);
     field::set::<IP, { ipv6::LEN }, HEAD>(head, ip.to_bytes());
     field::set::<ICMP, ICMP_LEN, HEAD>(head, icmp);

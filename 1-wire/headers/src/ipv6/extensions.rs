@@ -90,6 +90,21 @@ pub fn upper(packet: &[u8]) -> Result<Upper, BadChain> {
     }
 }
 
+/// As [`upper`], for a packet of which bytes may be missing at the end: one that an ICMP message quotes.
+/// What must be there is the chain itself.
+///
+/// # Errors
+/// [`BadChain`].
+#[inline]
+pub fn quoted_upper(packet: &[u8]) -> Result<Upper, BadChain> {
+    let (fixed, payload) =
+        packet.split_first_chunk::<LEN>().ok_or(BadChain::Malformed(Malformed::Truncated))?;
+    if fixed[0] >> 4 != 6 {
+        return Err(BadChain::Malformed(Malformed::BadHeader));
+    }
+    walk(payload, IpProtocol(fixed[6]))
+}
+
 fn walk(payload: &[u8], first: IpProtocol) -> Result<Upper, BadChain> {
     let mut protocol = first;
     let mut offset = 0;

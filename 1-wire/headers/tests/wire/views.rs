@@ -1,6 +1,6 @@
 //! What the builders write, read back by our views and by somebody else's parser.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use portcullis_packet::Mac;
@@ -8,10 +8,7 @@ use portcullis_wire::build::{self, Frame, Tcp};
 use portcullis_wire::{EtherType, IpProtocol, arp, ethernet, ipv4, ipv6, tcp, udp};
 use proptest::prelude::*;
 
-const SRC4: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
-const DST4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
-const SRC6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 3);
-const DST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 7);
+use crate::common::{DST4, DST6, SRC4, SRC6};
 
 #[test]
 fn an_ipv4_udp_frame_reads_as_it_was_built() {
