@@ -125,6 +125,8 @@ drop_reasons! {
     TxError = "tx-error",
     /// The device is gone.
     TxGone = "tx-gone",
+    /// The pipeline came to no decision; a fault of the gateway's own.
+    NoVerdict = "no-verdict",
     /// The gateway was stopped while the packet was in it.
     Stopping = "stopping",
 }

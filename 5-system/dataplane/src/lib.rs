@@ -1,19 +1,29 @@
 //! The loops of the I/O and pipeline threads, and the queues between them.
 //!
 //! A worker is one I/O thread and one pipeline thread. Between them `Vec`s of packets go round,
-//! always the same ones: filled by I/O, worked on in place by the pipeline, emptied by I/O again.
-//! So in the steady state nothing is allocated, and a slow pipeline makes frames wait in the
-//! devices, not in queues of ours.
+//! always the same ones: filled by I/O, worked on in place by the pipeline, emptied by I/O again
+//! ([`exchange`]). So in the steady state nothing is allocated, and a slow pipeline makes frames wait
+//! in the devices, not in queues of ours.
 
 pub mod clock;
 mod doorbell;
+mod exchange;
 mod idle;
+mod io_loop;
+mod jobs;
+mod pipeline_loop;
+mod questions;
 mod ring;
 mod stop;
 mod trap_queue;
 
 pub use doorbell::{Bell, Doorbell};
+pub use exchange::{BATCHES, EXTRAS, IoEnd, PipelineEnd, exchange};
 pub use idle::{Idle, IdlePolicy, MAX_FDS, Step, sleep};
+pub use io_loop::{IoConfig, IoCounters, IoLoop};
+pub use jobs::{IoJob, OpenPort, PipelineJob};
+pub use pipeline_loop::{INJECT_CAPACITY, PipelineCounters, PipelineLinks, PipelineLoop};
+pub use questions::{Asker, QUESTIONS, Questions, questions};
 pub use ring::{Receiver, Sender, ring};
 pub use stop::Stop;
 pub use trap_queue::{CLASS_CAPACITY, TrapReceiver, TrapSender, trap_queue, weight};

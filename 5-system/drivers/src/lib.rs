@@ -4,6 +4,7 @@
 //! nothing more of it than the trait: AF_PACKET ([`af_packet`]) is the first driver behind it.
 
 pub mod af_packet;
+pub mod memory;
 mod port;
 pub mod vlan;
 pub mod vnet_hdr;

@@ -3,10 +3,11 @@
 mod common;
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::Namespace;
-use portcullis_drivers::af_packet::{AfPacket, AfPacketConfig, OpenError, open};
+use portcullis_drivers::af_packet::{AfPacket, AfPacketConfig, Member, OpenError};
 use portcullis_drivers::{Port, PortState};
 use portcullis_packet::{BATCH, DropReason, IfIndex, Offload, Packet, Pool, PoolLimits};
 
@@ -32,11 +33,19 @@ impl Wire {
 }
 
 fn open_one(namespace: &Namespace, device: &str) -> AfPacket {
-    open_for(namespace, device, ONE).pop().expect("one port")
+    try_open(namespace, AfPacketConfig::new(INTERFACE, device), ONE)
+        .expect("a port")
+        .pop()
+        .expect("one port")
 }
 
-fn open_for(namespace: &Namespace, device: &str, workers: NonZeroU16) -> Vec<AfPacket> {
-    namespace.run(|| open(&AfPacketConfig::new(INTERFACE, device), workers)).expect("a port")
+fn try_open(
+    namespace: &Namespace,
+    config: AfPacketConfig,
+    workers: NonZeroU16,
+) -> Result<Vec<AfPacket>, OpenError> {
+    let open = |member| AfPacket::open(config.clone(), member, Arc::default());
+    namespace.run(|| Member::group_of(workers).map(open).collect())
 }
 
 fn pool() -> Pool {
@@ -146,7 +155,7 @@ fn a_frame_larger_than_the_mtu_is_refused_by_name_and_the_others_go_on() {
 #[test]
 fn a_device_that_does_not_exist_is_an_error_that_names_it() {
     let namespace = Namespace::new("empty");
-    let opened = namespace.run(|| open(&AfPacketConfig::new(INTERFACE, "eth7"), ONE).map(|_| ()));
+    let opened = try_open(&namespace, AfPacketConfig::new(INTERFACE, "eth7"), ONE).map(|_| ());
     assert!(matches!(&opened, Err(OpenError::NoDevice(name)) if name == "eth7"), "{opened:?}");
 }
 
@@ -155,7 +164,7 @@ fn what_the_kernel_had_no_room_for_is_counted_as_overrun() {
     let wire = Wire::new();
     let mut a = open_one(&wire.left, "a");
     let config = AfPacketConfig { receive_buffer: 8192, ..AfPacketConfig::new(INTERFACE, "b") };
-    let mut b = wire.right.run(|| open(&config, ONE)).expect("a port").pop().expect("one");
+    let mut b = try_open(&wire.right, config, ONE).expect("a port").pop().expect("one");
     let mut pool = pool();
     for _ in 0..10 {
         send(&mut a, &mut pool, (0..64).map(|i| frame(1000, i)).collect());

@@ -9,6 +9,7 @@
 //! each when it is its turn: [`Group`] remembers how many have joined.
 
 use std::io;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,18 +45,19 @@ impl Joined {
     }
 }
 
-/// One port's place in the group of its device.
+/// One port's place among the ports of its device, of which each worker has one.
 #[derive(Debug)]
-pub(super) struct Member {
+pub struct Member {
     group: Arc<Group>,
     position: u16,
     size: u16,
 }
 
 impl Member {
-    /// The places of a group of `size`, in their order.
-    pub(super) fn group_of(size: u16) -> impl Iterator<Item = Self> {
+    /// The places of one device's ports, in the order of the workers.
+    pub fn group_of(workers: NonZeroU16) -> impl Iterator<Item = Self> {
         let group = Arc::new(Group { joined: AtomicU64::new(0) });
+        let size = workers.get();
         (0..size).map(move |position| Self { group: Arc::clone(&group), position, size })
     }
 
@@ -98,7 +100,7 @@ mod tests {
 
     #[test]
     fn each_member_waits_for_the_one_before_it_in_the_same_life_of_the_device() {
-        let members: Vec<_> = Member::group_of(3).collect();
+        let members: Vec<_> = Member::group_of(const { NonZeroU16::new(3).unwrap() }).collect();
         let [first, second, third] = members.as_slice() else { panic!("three") };
         let (old, new) = (KernelIndex(5), KernelIndex(9));
         assert!(first.may_join(old) && !second.may_join(old) && !third.may_join(old));

@@ -15,13 +15,12 @@ mod socket;
 mod transmit;
 
 use std::io;
-use std::num::NonZeroU16;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use portcullis_packet::{DropReason, IfIndex, Packet, Pool};
 
-use self::fanout::Member;
+pub use self::fanout::Member;
 use self::link::{DeviceName, Link};
 use self::receive::Receiver;
 use self::socket::{KernelIndex, Socket};
@@ -72,18 +71,6 @@ pub enum OpenError {
     },
 }
 
-/// Opens a device for `workers` workers: one port each, in their order, among which the kernel
-/// divides the device's flows. Takes CAP_NET_RAW, and CAP_NET_ADMIN for buffers beyond the system's
-/// limit; so does every later return of the device, which then makes do with that limit.
-///
-/// # Errors
-/// If there is no such device, or the thread may not use it.
-pub fn open(config: &AfPacketConfig, workers: NonZeroU16) -> Result<Vec<AfPacket>, OpenError> {
-    let bad_name = || OpenError::BadName(config.device.clone());
-    let name = DeviceName::new(&config.device).ok_or_else(bad_name)?;
-    Member::group_of(workers.get()).map(|member| AfPacket::open(config, name, member)).collect()
-}
-
 /// A queue of a device: one of the packet sockets between which its flows are divided.
 pub struct AfPacket {
     config: AfPacketConfig,
@@ -102,30 +89,45 @@ struct Attached {
 }
 
 impl AfPacket {
-    fn open(config: &AfPacketConfig, name: DeviceName, member: Member) -> Result<Self, OpenError> {
+    /// Opens a device for one worker, which is `member` of the device's group. Its ports are to be
+    /// opened in the order of the members; one that comes too early is opened by
+    /// [`Port::maintain`], when those before it are.
+    ///
+    /// This and every later return of the device takes CAP_NET_RAW and a thread in the device's network
+    /// namespace, and buffers beyond the system's limit take CAP_NET_ADMIN.
+    ///
+    /// # Errors
+    /// If there is no such device, or the thread may not use it.
+    pub fn open(
+        config: AfPacketConfig,
+        member: Member,
+        status: Arc<PortStatus>,
+    ) -> Result<Self, OpenError> {
+        let device = config.device.clone();
+        let Some(name) = DeviceName::new(&device) else { return Err(OpenError::BadName(device)) };
         let mut port = Self {
-            config: config.clone(),
+            config,
             name,
             member,
             attached: None,
             receiver: Receiver::new(),
             transmitter: Transmitter::new(),
-            status: Arc::new(PortStatus::new()),
+            status,
         };
         match port.attach() {
-            Ok(()) if port.attached.is_some() => Ok(port),
-            Ok(()) => Err(OpenError::NoDevice(config.device.clone())),
+            Ok(true) => Ok(port),
+            Ok(false) => Err(OpenError::NoDevice(device)),
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Err(OpenError::NotAllowed(e)),
-            Err(source) => Err(OpenError::System { device: config.device.clone(), source }),
+            Err(source) => Err(OpenError::System { device, source }),
         }
     }
 
-    /// Takes the device into use, if it is there and those before in its group did already.
-    fn attach(&mut self) -> io::Result<()> {
+    /// Takes the device into use if those before in its group did already. False if there is none.
+    fn attach(&mut self) -> io::Result<bool> {
         let socket = Socket::new()?;
-        let Some(link) = link::look(&socket, self.name)? else { return Ok(()) };
+        let Some(link) = link::look(&socket, self.name)? else { return Ok(false) };
         if !self.member.may_join(link.index) {
-            return Ok(());
+            return Ok(true);
         }
         if !socket.set_buffers(self.config.receive_buffer, self.config.send_buffer)? {
             tracing::warn!(
@@ -145,7 +147,7 @@ impl AfPacket {
         self.attached = Some(Attached { socket, device: link.index });
         self.status.counters.opened.add(1);
         self.show(&link);
-        Ok(())
+        Ok(true)
     }
 
     fn show(&self, link: &Link) {

@@ -1,0 +1,101 @@
+//! The loops as jobs of threads: what is opened with all rights, and what runs with few.
+
+use std::sync::Arc;
+
+use portcullis_drivers::Port;
+use portcullis_os::threads::{Job, JobError};
+use portcullis_pipeline::{Worker, WorkerCounters, WorkerLimits};
+
+use crate::{
+    IdlePolicy, IoConfig, IoCounters, IoEnd, IoLoop, PipelineCounters, PipelineLinks, PipelineLoop,
+    Stop,
+};
+
+/// Opens a port, on the thread that will use it.
+pub type OpenPort = Box<dyn FnOnce() -> Result<Box<dyn Port>, JobError> + Send>;
+
+/// The job of an I/O thread. It runs in `link`.
+pub struct IoJob {
+    config: IoConfig,
+    counters: Arc<IoCounters>,
+    stop: Stop,
+    state: IoState,
+}
+
+enum IoState {
+    New { ports: Vec<OpenPort>, end: IoEnd },
+    Open(Box<IoLoop>),
+    Failed,
+}
+
+impl IoJob {
+    /// A job over `ports`.
+    #[must_use]
+    pub fn new(
+        config: IoConfig,
+        ports: Vec<OpenPort>,
+        end: IoEnd,
+        stop: Stop,
+        counters: Arc<IoCounters>,
+    ) -> Self {
+        Self { config, counters, stop, state: IoState::New { ports, end } }
+    }
+}
+
+impl Job for IoJob {
+    fn open(&mut self) -> Result<(), JobError> {
+        if let IoState::New { ports, end } = std::mem::replace(&mut self.state, IoState::Failed) {
+            let ports = ports.into_iter().map(|open| open()).collect::<Result<_, _>>()?;
+            let (stop, counters) = (self.stop.clone(), Arc::clone(&self.counters));
+            let io = IoLoop::new(self.config, ports, end, stop, counters);
+            self.state = IoState::Open(Box::new(io));
+        }
+        Ok(())
+    }
+
+    fn run(self: Box<Self>) {
+        match self.state {
+            IoState::Open(io) => io.run(),
+            IoState::New { .. } | IoState::Failed => {}
+        }
+    }
+}
+
+/// The job of a pipeline thread. It runs in a namespace without any device.
+pub struct PipelineJob {
+    limits: WorkerLimits,
+    idle: IdlePolicy,
+    worker_counters: Arc<WorkerCounters>,
+    counters: Arc<PipelineCounters>,
+    links: PipelineLinks,
+    worker: Option<Worker>,
+}
+
+impl PipelineJob {
+    /// A job around a worker with these limits.
+    #[must_use]
+    pub const fn new(
+        limits: WorkerLimits,
+        idle: IdlePolicy,
+        links: PipelineLinks,
+        worker_counters: Arc<WorkerCounters>,
+        counters: Arc<PipelineCounters>,
+    ) -> Self {
+        Self { limits, idle, worker_counters, counters, links, worker: None }
+    }
+}
+
+impl Job for PipelineJob {
+    fn open(&mut self) -> Result<(), JobError> {
+        // Here and not before, so that the memory is near the CPU that uses it.
+        self.worker = Some(Worker::new(Arc::clone(&self.worker_counters), self.limits));
+        Ok(())
+    }
+
+    fn run(self: Box<Self>) {
+        let Self { idle, worker_counters, counters, links, worker, .. } = *self;
+        if let Some(worker) = worker {
+            PipelineLoop::new(links, worker, worker_counters, counters, idle).run();
+        }
+    }
+}
