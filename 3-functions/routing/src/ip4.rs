@@ -133,3 +133,93 @@ pub fn addresses(frame: &[u8]) -> Option<([u8; 4], [u8; 4])> {
     let bytes = frame.get(ETHERNET + 12..ETHERNET + 20)?;
     Some((*bytes.first_chunk()?, *bytes.last_chunk()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_packet::{IfIndex, Mac};
+    use portcullis_wire::build::Frame;
+    use portcullis_wire::ipv4;
+
+    fn frame() -> Vec<u8> {
+        Frame::v4([10, 0, 0, 2], [192, 0, 2, 9]).udp(1024, 53, b"question")
+    }
+
+    /// The frame with a byte of its IPv4 header changed, the checksum right again or left as it was.
+    fn changed(at: usize, to: u8, mend: bool) -> Vec<u8> {
+        let mut frame = frame();
+        frame[ETHERNET + at] = to;
+        if mend {
+            ipv4::fill_checksum(&mut frame[ETHERNET..ETHERNET + HEADER]);
+        }
+        frame
+    }
+
+    fn with_options(options: &[u8]) -> Vec<u8> {
+        Frame::v4([10, 0, 0, 2], [192, 0, 2, 9]).options(options).udp(1024, 53, b"")
+    }
+
+    #[test]
+    fn a_sound_packet_is_known_by_its_destination_and_length() {
+        let expected = Inspected { destination: 0xc000_0209, length: 36, flags: Flags::NONE };
+        assert_eq!(inspect(&frame()), Ok(expected));
+    }
+
+    #[test]
+    fn each_defect_of_a_header_has_its_reason() {
+        assert_eq!(inspect(&frame()[..33]), Err(DropReason::Ip4Truncated));
+        assert_eq!(inspect(&frame()[..40]), Err(DropReason::Ip4Truncated));
+        assert_eq!(inspect(&changed(0, 0x65, true)), Err(DropReason::Ip4BadHeader));
+        assert_eq!(inspect(&changed(0, 0x44, true)), Err(DropReason::Ip4BadHeader));
+        assert_eq!(inspect(&changed(3, 19, true)), Err(DropReason::Ip4BadHeader));
+        assert_eq!(inspect(&changed(8, 63, false)), Err(DropReason::Ip4BadChecksum));
+    }
+
+    #[test]
+    fn sources_that_no_host_has_are_martians() {
+        for first in [0, 127, 224, 239, 240, 255] {
+            let flags = inspect(&changed(12, first, true)).map(|i| i.flags);
+            assert_eq!(flags, Ok(Flags::MARTIAN_SOURCE), "{first}");
+        }
+        for first in [1, 10, 126, 128, 169, 192, 223] {
+            let flags = inspect(&changed(12, first, true)).map(|i| i.flags);
+            assert_eq!(flags, Ok(Flags::NONE), "{first}");
+        }
+    }
+
+    #[test]
+    fn options_are_forwarded_but_for_source_routes() {
+        let flags = |options: &[u8]| inspect(&with_options(options)).map(|i| i.flags);
+        assert_eq!(flags(&[148, 4, 0, 0]), Ok(Flags::UNUSUAL), "router alert");
+        assert_eq!(flags(&[1, 1, 1, 0]), Ok(Flags::UNUSUAL), "no operation, end");
+        assert_eq!(flags(&[131, 3, 4, 0]), Err(DropReason::Ip4SourceRoute), "loose");
+        assert_eq!(flags(&[1, 137, 3, 4]), Err(DropReason::Ip4SourceRoute), "strict");
+        assert_eq!(flags(&[7, 1, 0, 0]), Err(DropReason::Ip4BadHeader), "a length of 1");
+        assert_eq!(flags(&[7, 9, 0, 0]), Err(DropReason::Ip4BadHeader), "beyond the header");
+    }
+
+    #[test]
+    fn options_are_under_the_checksum_too() {
+        let mut frame = with_options(&[148, 4, 0, 0]);
+        frame[ETHERNET + HEADER + 3] = 1;
+        assert_eq!(inspect(&frame), Err(DropReason::Ip4BadChecksum));
+    }
+
+    #[test]
+    fn forwarding_takes_one_from_the_ttl_and_leaves_the_header_sound() {
+        let neighbor = Mac([2, 0, 0, 0, 0, 7]);
+        let adjacency = Adjacency::new(IfIndex(1), 1500, neighbor, Mac([2, 0, 0, 0, 0, 8]));
+        for start in 2..=255 {
+            let mut frame = changed(8, start, true);
+            assert!(forward(&mut frame, &adjacency));
+            assert_eq!((ttl(&frame), inspect(&frame).is_ok()), (start - 1, true));
+            assert_eq!(frame[..12], adjacency.macs);
+        }
+        for dead in [0, 1] {
+            let before = changed(8, dead, true);
+            let mut frame = before.clone();
+            assert!(!forward(&mut frame, &adjacency));
+            assert_eq!(frame, before);
+        }
+    }
+}

@@ -88,3 +88,67 @@ pub fn addresses(frame: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr)> {
     let (source, destination) = halves(header);
     Some((Ipv6Addr::from_bits(source), Ipv6Addr::from_bits(destination)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_packet::{IfIndex, Mac};
+    use portcullis_wire::build::Frame;
+
+    fn from(source: &str) -> Vec<u8> {
+        let source: Ipv6Addr = source.parse().expect("an address");
+        let destination = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
+        Frame::v6(source, destination).udp(1024, 53, b"question")
+    }
+
+    #[test]
+    fn a_sound_packet_is_known_by_its_destination_and_length() {
+        let destination = 0x2001_0db8_0000_0000_0000_0000_0000_0009;
+        let expected = Inspected { destination, length: 56, flags: Flags::NONE };
+        assert_eq!(inspect(&from("2001:db8::2")), Ok(expected));
+    }
+
+    #[test]
+    fn each_defect_of_a_header_has_its_reason() {
+        let frame = from("2001:db8::2");
+        assert_eq!(inspect(&frame[..53]), Err(DropReason::Ip6Truncated));
+        assert_eq!(inspect(&frame[..60]), Err(DropReason::Ip6Truncated));
+        let mut wrong = frame;
+        wrong[ETHERNET] = 0x45;
+        assert_eq!(inspect(&wrong), Err(DropReason::Ip6BadHeader));
+    }
+
+    #[test]
+    fn a_length_beyond_all_lengths_is_refused() {
+        let mut frame = from("2001:db8::2");
+        frame[ETHERNET + 4..ETHERNET + 6].copy_from_slice(&[0xff, 0xff]);
+        frame.resize(ETHERNET + HEADER + 0xffff, 0);
+        assert_eq!(inspect(&frame), Err(DropReason::Ip6BadHeader));
+    }
+
+    #[test]
+    fn sources_have_the_scope_that_their_prefix_says() {
+        let flags = |source| inspect(&from(source)).map(|inspected| inspected.flags);
+        for martian in ["::", "::1", "ff02::1", "ff0e::1", "::ffff:192.0.2.1"] {
+            assert_eq!(flags(martian), Ok(Flags::MARTIAN_SOURCE), "{martian}");
+        }
+        for local in ["fe80::1", "febf:ffff::1"] {
+            assert_eq!(flags(local), Ok(Flags::LINK_LOCAL_SOURCE), "{local}");
+        }
+        for host in ["::2", "2001:db8::1", "fd00::1", "fec0::1", "64:ff9b::1"] {
+            assert_eq!(flags(host), Ok(Flags::NONE), "{host}");
+        }
+    }
+
+    #[test]
+    fn forwarding_takes_one_from_the_hop_limit_if_there_is_one_to_take() {
+        let neighbor = Mac([2, 0, 0, 0, 0, 7]);
+        let adjacency = Adjacency::new(IfIndex(1), 1500, neighbor, Mac([2, 0, 0, 0, 0, 8]));
+        let mut frame = from("2001:db8::2");
+        frame[ETHERNET + 7] = 2;
+        assert!(forward(&mut frame, &adjacency));
+        assert_eq!((hop_limit(&frame), &frame[..12]), (1, &adjacency.macs[..]));
+        assert!(!forward(&mut frame, &adjacency));
+        assert_eq!(hop_limit(&frame), 1);
+    }
+}
