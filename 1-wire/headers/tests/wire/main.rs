@@ -3,5 +3,8 @@
 
 mod checksum;
 mod common;
+mod flow_hash;
+mod fragment;
 mod icmp_error;
+mod offload;
 mod views;
