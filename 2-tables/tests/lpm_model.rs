@@ -12,6 +12,8 @@ trait Table: Sized {
     type Net: Copy + Debug + PartialEq;
     type Addr: Copy + Debug;
 
+    const BITS: u8;
+
     fn empty() -> Self;
     fn net(addr: u128, len: u8) -> Self::Net;
     fn addr(bits: u128) -> Self::Addr;
@@ -22,7 +24,6 @@ trait Table: Sized {
     fn answer(&self, addr: Self::Addr) -> NextHopId;
     fn routes(&self) -> usize;
     fn retire_and_reclaim(&mut self, epoch: Epoch);
-    const BITS: u8;
 }
 
 macro_rules! table {
@@ -74,6 +75,58 @@ macro_rules! table {
 
 table!(FibWriter4, Ipv4Net, u32, std::net::Ipv4Addr, 32);
 table!(FibWriter6, Ipv6Net, u128, std::net::Ipv6Addr, 128);
+
+/// An IPv4 table with so many other routes in it, in 200.0.0.0/8 where the tests never look, that
+/// it is of the kind for large tables: with narrow entries, or `WIDE` ones.
+struct Large<const WIDE: bool>(FibWriter4);
+
+impl<const WIDE: bool> Large<WIDE> {
+    const OTHERS: u32 = 20_000;
+}
+
+impl<const WIDE: bool> Table for Large<WIDE> {
+    type Net = Ipv4Net;
+    type Addr = u32;
+    const BITS: u8 = 32;
+
+    fn empty() -> Self {
+        let mut table = FibWriter4::empty();
+        let hop = NextHopId(if WIDE { 1 << 15 } else { 1 });
+        let others = (0..Self::OTHERS).map(|n| {
+            let addr = 200 << 24 | n << 8;
+            (Ipv4Net::new(addr.into(), 24).expect("24 of 32 bits"), hop)
+        });
+        table.load(others).expect("memory");
+        Self(table)
+    }
+    fn net(addr: u128, len: u8) -> Ipv4Net {
+        FibWriter4::net(addr, len)
+    }
+    fn addr(bits: u128) -> u32 {
+        FibWriter4::addr(bits)
+    }
+    fn insert(&mut self, net: Ipv4Net, hop: NextHopId) -> Result<Option<NextHopId>, FibError> {
+        self.0.insert(net, hop)
+    }
+    fn remove(&mut self, net: &Ipv4Net) -> Result<Option<NextHopId>, FibError> {
+        self.0.remove(net)
+    }
+    fn load(&mut self, routes: &[(Ipv4Net, NextHopId)]) -> Result<(), FibError> {
+        Table::load(&mut self.0, routes)
+    }
+    fn answers(&self, addrs: &[u32]) -> Vec<NextHopId> {
+        self.0.answers(addrs)
+    }
+    fn answer(&self, addr: u32) -> NextHopId {
+        self.0.answer(addr)
+    }
+    fn routes(&self) -> usize {
+        self.0.routes() - Self::OTHERS as usize
+    }
+    fn retire_and_reclaim(&mut self, epoch: Epoch) {
+        self.0.retire_and_reclaim(epoch);
+    }
+}
 
 /// The list. Addresses are left-aligned in 128 bits.
 #[derive(Default)]
@@ -209,6 +262,27 @@ proptest! {
         probes in prop::collection::vec(address(), 20),
     ) {
         follow::<FibWriter6>(&steps, &probes);
+    }
+}
+
+proptest! {
+    // Each case builds tables of 16 million entries.
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_large_ipv4_table_answers_as_a_list_of_its_prefixes_does(
+        steps in prop::collection::vec(step(32), 1..80),
+        probes in prop::collection::vec(address(), 20),
+    ) {
+        follow::<Large<false>>(&steps, &probes);
+    }
+
+    #[test]
+    fn a_large_ipv4_table_with_wide_entries_answers_as_a_list_of_its_prefixes_does(
+        steps in prop::collection::vec(step(32), 1..80),
+        probes in prop::collection::vec(address(), 20),
+    ) {
+        follow::<Large<true>>(&steps, &probes);
     }
 }
 

@@ -279,7 +279,7 @@ impl Packet {
     /// Asks the processor to fetch the header into its cache.
     #[inline(always)]
     pub fn prefetch_header(&self) {
-        prefetch(self.0.as_ptr().cast());
+        prefetch(self.0.as_ptr());
     }
 
     /// Asks the processor to fetch the first bytes of the data; reads the header for that.
@@ -290,8 +290,10 @@ impl Packet {
     }
 }
 
+/// Asks the processor to fetch the cache line at an address into its cache. Any address will do; a
+/// reference is one.
 #[inline(always)]
-fn prefetch(at: *const u8) {
+pub fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch is a hint: it never faults, whatever the address.
     unsafe {

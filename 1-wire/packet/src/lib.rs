@@ -14,7 +14,7 @@ mod ids;
 mod meta;
 mod pool;
 
-pub use buffer::{Frame, HEADROOM, Owner, Packet};
+pub use buffer::{Frame, HEADROOM, Owner, Packet, prefetch};
 pub use counters::{Counter, DropCounters};
 pub use drop_reason::DropReason;
 pub use ids::{Epoch, IfIndex, Instant, Mac, NextHopId, VrfId, WorkerId};

@@ -12,6 +12,7 @@
 mod address;
 mod arena;
 mod default_route;
+mod dir24;
 mod error;
 mod grace;
 mod rib;

@@ -1,37 +1,133 @@
-//! IPv4: the trie, at every size.
+//! IPv4: the trie while it is small, DIR-24-8 from then on.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU32};
 
 use ipnet::Ipv4Net;
 use portcullis_packet::{Epoch, NextHopId};
 
 use super::FibError;
+use super::arena::Full;
+use super::dir24::{Dir24, DirWriter};
 use super::rib::{Rib, check_next_hop};
 use super::trie::{Trie, TrieWriter};
 
+/// The most routes a trie is kept for. By then it fills a core's second-level cache, and two loads
+/// from further away cost no more than its three or four.
+const MOST_IN_TRIE: usize = 16_384;
+
 /// A reader's handle to an IPv4 table. Clones are cheap and lead to the same table.
 #[derive(Clone, Debug)]
-pub struct Fib4(Arc<Trie<u32>>);
+pub struct Fib4(Reader);
+
+#[derive(Clone, Debug)]
+enum Reader {
+    Trie(Arc<Trie<u32>>),
+    Narrow(Arc<Dir24<AtomicU16>>),
+    Wide(Arc<Dir24<AtomicU32>>),
+}
 
 impl Fib4 {
     /// Where packets to this address go: [`NextHopId::NO_ROUTE`] if no prefix covers it.
     #[inline]
     #[must_use]
     pub fn lookup(&self, addr: u32) -> NextHopId {
-        self.0.lookup(addr)
+        match &self.0 {
+            Reader::Trie(table) => table.lookup(addr),
+            Reader::Narrow(table) => table.lookup(addr),
+            Reader::Wide(table) => table.lookup(addr),
+        }
     }
 
     /// The same for many addresses, which is faster than one by one; as many as both slices have.
     #[inline]
     pub fn lookup_batch(&self, addrs: &[u32], out: &mut [NextHopId]) {
-        self.0.lookup_batch(addrs, out);
+        match &self.0 {
+            Reader::Trie(table) => table.lookup_batch(addrs, out),
+            Reader::Narrow(table) => table.lookup_batch(addrs, out),
+            Reader::Wide(table) => table.lookup_batch(addrs, out),
+        }
     }
 
     /// Bytes of address space the table takes. Pages it does not use have no memory behind them.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.0.bytes()
+        match &self.0 {
+            Reader::Trie(table) => table.bytes(),
+            Reader::Narrow(table) => table.bytes(),
+            Reader::Wide(table) => table.bytes(),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Writer {
+    Trie(TrieWriter<u32>),
+    Narrow(DirWriter<AtomicU16>),
+    Wide(DirWriter<AtomicU32>),
+}
+
+impl Writer {
+    /// A table of all these routes, of the same kind as this or, where they do not fit into that, of
+    /// the next. It never goes back, so that a table at the limit does not change with each route.
+    fn successor(&self, rib: &Rib<u32>) -> Result<Self, FibError> {
+        let trie_will_do = match self {
+            Self::Trie(_) => rib.len() <= MOST_IN_TRIE,
+            Self::Narrow(_) | Self::Wide(_) => false,
+        };
+        if trie_will_do {
+            return TrieWriter::build(rib).map(Self::Trie);
+        }
+        let narrow = match self {
+            Self::Trie(_) | Self::Narrow(_) => DirWriter::build(rib)?,
+            Self::Wide(_) => None,
+        };
+        match narrow {
+            Some(narrow) => Ok(Self::Narrow(narrow)),
+            None => DirWriter::build(rib)?.map(Self::Wide).ok_or(FibError::TooLarge),
+        }
+    }
+
+    fn apply(&mut self, net: Ipv4Net, rib: &Rib<u32>) -> Result<(), Full> {
+        match self {
+            Self::Trie(_) if rib.len() > MOST_IN_TRIE => Err(Full),
+            Self::Trie(table) => table.apply(net, rib),
+            Self::Narrow(table) => table.apply(net, rib),
+            Self::Wide(table) => table.apply(net, rib),
+        }
+    }
+
+    fn set_default(&self, next_hop: NextHopId) {
+        match self {
+            Self::Trie(table) => table.set_default(next_hop),
+            Self::Narrow(table) => table.set_default(next_hop),
+            Self::Wide(table) => table.set_default(next_hop),
+        }
+    }
+
+    fn reader(&self) -> Reader {
+        match self {
+            Self::Trie(table) => Reader::Trie(table.reader()),
+            Self::Narrow(table) => Reader::Narrow(table.reader()),
+            Self::Wide(table) => Reader::Wide(table.reader()),
+        }
+    }
+
+    fn retire(&mut self, epoch: Epoch) {
+        match self {
+            Self::Trie(table) => table.retire(epoch),
+            Self::Narrow(table) => table.retire(epoch),
+            Self::Wide(table) => table.retire(epoch),
+        }
+    }
+
+    fn reclaim(&mut self, seen: Epoch) {
+        match self {
+            Self::Trie(table) => table.reclaim(seen),
+            Self::Narrow(table) => table.reclaim(seen),
+            Self::Wide(table) => table.reclaim(seen),
+        }
     }
 }
 
@@ -42,7 +138,7 @@ impl Fib4 {
 #[derive(Debug)]
 pub struct FibWriter4 {
     rib: Rib<u32>,
-    trie: TrieWriter<u32>,
+    table: Writer,
     generation: u64,
 }
 
@@ -53,8 +149,8 @@ impl FibWriter4 {
     /// [`FibError::OutOfMemory`].
     pub fn new() -> Result<Self, FibError> {
         let rib = Rib::new();
-        let trie = TrieWriter::build(&rib)?;
-        Ok(Self { rib, trie, generation: 0 })
+        let table = Writer::Trie(TrieWriter::build(&rib)?);
+        Ok(Self { rib, table, generation: 0 })
     }
 
     /// Adds a route or changes its next hop; answers the next hop it had. Host bits of the prefix
@@ -105,8 +201,8 @@ impl FibWriter4 {
             return Ok(before);
         }
         if net.prefix_len() == 0 {
-            self.trie.set_default(next_hop.unwrap_or_default());
-        } else if self.trie.apply(net, &self.rib).is_err()
+            self.table.set_default(next_hop.unwrap_or_default());
+        } else if self.table.apply(net, &self.rib).is_err()
             && let Err(error) = self.rebuild()
         {
             self.rib.set(net, before);
@@ -116,7 +212,7 @@ impl FibWriter4 {
     }
 
     fn rebuild(&mut self) -> Result<(), FibError> {
-        self.trie = TrieWriter::build(&self.rib)?;
+        self.table = self.table.successor(&self.rib)?;
         self.generation += 1;
         Ok(())
     }
@@ -154,7 +250,7 @@ impl FibWriter4 {
     /// [`generation`](Self::generation) has moved on.
     #[must_use]
     pub fn reader(&self) -> Fib4 {
-        Fib4(self.trie.reader())
+        Fib4(self.table.reader())
     }
 
     /// Changes when [`Self::reader`] leads to another table than before, so that readers must be
@@ -167,11 +263,11 @@ impl FibWriter4 {
     /// Memory that changes up to now took out of use becomes free when all readers have seen
     /// `epoch`, which must have been published after those changes.
     pub fn retire(&mut self, epoch: Epoch) {
-        self.trie.retire(epoch);
+        self.table.retire(epoch);
     }
 
     /// Uses again what was retired up to the epoch that all readers have seen.
     pub fn reclaim(&mut self, seen: Epoch) {
-        self.trie.reclaim(seen);
+        self.table.reclaim(seen);
     }
 }

@@ -13,6 +13,7 @@
 //! content until the grace period is over. An address therefore gets its old answer or its new
 //! one.
 
+mod batch;
 mod build;
 mod update;
 
@@ -143,13 +144,6 @@ impl<A: Address> Trie<A> {
             if self.default.is_still(default) {
                 return default.next_hop();
             }
-        }
-    }
-
-    #[inline]
-    pub(super) fn lookup_batch(&self, addrs: &[A], out: &mut [NextHopId]) {
-        for (addr, out) in addrs.iter().zip(out) {
-            *out = self.lookup(*addr);
         }
     }
 
