@@ -11,6 +11,7 @@
 //! | [`topology`], [`placement`] | the machine's CPUs, and which thread runs on which of them |
 //! | [`netns`] | named network namespaces, in the manner of `ip netns` |
 //! | [`links`] | network devices: found, moved, configured, by rtnetlink |
+//! | [`quiet`] | namespaces in which the kernel keeps its hands off the packets |
 //! | [`tap`] | tap devices |
 //!
 //! Nothing here changes state of another thread than the calling one: all calls are the raw,
@@ -21,6 +22,7 @@ pub mod links;
 pub mod netns;
 pub mod placement;
 pub mod privileges;
+pub mod quiet;
 pub mod seccomp;
 pub mod tap;
 pub mod threads;

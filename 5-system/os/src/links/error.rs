@@ -25,6 +25,9 @@ pub enum LinkErrorKind {
     /// `ENODEV`.
     #[error("there is no such device")]
     NotFound,
+    /// `ENOENT`: the device is there, but not what was meant to be on it.
+    #[error("there is nothing of that kind on it{}", Said(.0))]
+    Missing(String),
     /// `EPERM`.
     #[error("not permitted (CAP_NET_ADMIN is needed)")]
     NotPermitted,
@@ -76,6 +79,7 @@ impl LinkErrorKind {
         match errno {
             Errno::NODEV | Errno::NXIO => Self::NotFound,
             Errno::PERM | Errno::ACCESS => Self::NotPermitted,
+            Errno::NOENT => Self::Missing(said),
             Errno::BUSY => Self::Busy(said),
             Errno::EXIST => Self::Exists(said),
             Errno::OPNOTSUPP => Self::NotSupported(said),

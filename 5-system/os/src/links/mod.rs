@@ -18,7 +18,8 @@ use portcullis_packet::Mac;
 use crate::netns::{NetnsHandle, run_in};
 pub use error::{LinkError, LinkErrorKind};
 pub use link::{Link, LinkFlags, LinkIndex, OperState};
-use request::{Request, link_header};
+pub(crate) use request::Request;
+use request::link_header;
 use socket::RouteSocket;
 
 /// The devices of one namespace.
@@ -262,6 +263,16 @@ impl Links {
         request: Request,
     ) -> Result<(), LinkError> {
         self.socket.ask(request).map(drop).map_err(|kind| self.failed(action, name, kind))
+    }
+
+    /// Sends a request and gives the bodies of its answers.
+    pub(crate) fn query(
+        &mut self,
+        action: &str,
+        name: &str,
+        request: Request,
+    ) -> Result<Vec<Vec<u8>>, LinkError> {
+        self.socket.ask(request).map_err(|kind| self.failed(action, name, kind))
     }
 
     fn failed(&self, action: &str, name: &str, kind: LinkErrorKind) -> LinkError {

@@ -26,6 +26,11 @@ impl Request {
         Self::with_flags(kind, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL)
     }
 
+    /// A request that makes something, or changes what is there.
+    pub(crate) fn create_or_change(kind: u16) -> Self {
+        Self::with_flags(kind, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE)
+    }
+
     /// A request for everything there is.
     pub(crate) fn dump(kind: u16) -> Self {
         Self::with_flags(kind, NLM_F_REQUEST | NLM_F_DUMP)

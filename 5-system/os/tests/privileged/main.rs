@@ -3,6 +3,7 @@
 
 mod links;
 mod netns;
+mod quiet;
 mod support;
 mod tap;
 mod threads;

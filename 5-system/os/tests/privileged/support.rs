@@ -36,9 +36,13 @@ impl TestNetns {
 
     /// Runs a command line in the namespace.
     pub(crate) fn try_run(&self, command: &str) -> Output {
+        self.command(command.split_whitespace())
+    }
+
+    /// Runs a command of these words in the namespace.
+    pub(crate) fn command<'a>(&self, words: impl Iterator<Item = &'a str>) -> Output {
         let netns = format!("--net=/run/netns/{}", self.name);
-        let arguments = command.split_whitespace();
-        Command::new("nsenter").arg(netns).args(arguments).output().unwrap()
+        Command::new("nsenter").arg(netns).args(words).output().unwrap()
     }
 }
 
