@@ -3,6 +3,8 @@
 
 mod checksum;
 mod common;
+mod corpus;
+mod exercise;
 mod flow_hash;
 mod fragment;
 mod icmp_error;
