@@ -1,3 +1,55 @@
-//! The `portcullis` command.
+//! The `portcullis` command: checks configurations, runs the gateway, and asks a running one how
+//! things are.
+//!
+//! Exit codes: 0, all is well; 1, it is not, and stderr says why; 2, the command was not understood.
 
-fn main() {}
+mod check;
+mod cli;
+mod error;
+mod gateway;
+mod host;
+mod log;
+mod output;
+mod run;
+mod show;
+mod socket;
+mod table;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use cli::{Cli, Command};
+use error::Error;
+use output::Paint;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            error.print(Paint::of_stderr());
+            error.exit_code()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Check(args) => check::check(&args.file),
+        Command::Run(args) => run::run(args),
+        Command::Show(args) => show::show(&args),
+        Command::Schema => print(&format!("{:#}\n", portcullis_config::schema())),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);
+            Ok(output::stdout().write_all(&script)?)
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    Ok(output::stdout().write_all(text.as_bytes())?)
+}

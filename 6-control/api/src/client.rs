@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::line::{Greeting, Line, MAX_ANSWER_LINE};
 use crate::rows::Row;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers at the socket.
-    #[error("no gateway answers at {}: {source}", path.display())]
+    #[error("no gateway answers at {}: {}", path.display(), explain(source))]
     Unreachable {
         /// The socket.
         path: PathBuf,
@@ -48,6 +48,16 @@ pub enum ClientError {
     Nonsense(String),
 }
 
+/// Why nobody answers at a socket, in the words of who wonders.
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::ConnectionRefused => "it was left behind by one that is gone".to_owned(),
+        io::ErrorKind::PermissionDenied => "only the user it runs as may ask it".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 /// A connection to a gateway.
 #[derive(Debug)]
 pub struct Client {
@@ -66,7 +76,7 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut stream = BufReader::new(stream);
-        match read_line::<Value>(&mut stream)? {
+        match read_line::<Box<RawValue>>(&mut stream)? {
             Line::Hello(greeting) if greeting.protocol == PROTOCOL => Ok(Self { stream, greeting }),
             Line::Hello(Greeting { protocol, version, .. }) => {
                 Err(ClientError::OtherProtocol { version, theirs: protocol })

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// What an answer is made of.
 pub trait Row: Serialize + DeserializeOwned {}
@@ -254,7 +255,7 @@ impl Row for DropRow {}
 impl Row for CounterRow {}
 impl Row for ConfigRow {}
 /// A row as it came, for programs that pass it on.
-impl Row for serde_json::Value {}
+impl Row for Box<RawValue> {}
 
 #[cfg(test)]
 mod tests {

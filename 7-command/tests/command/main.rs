@@ -1,0 +1,5 @@
+//! The command as its users meet it: the built binary, its exit codes and every word it says.
+
+mod offline;
+mod show;
+mod support;
