@@ -4,6 +4,9 @@ use super::{Allow, allow, allow_if, allow_without};
 
 const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
 
+/// Of prctl(2), Linux 6.4 and later.
+const PR_GET_AUXV: u32 = 0x4155_5856;
+
 /// Calls of every role.
 pub(super) const COMMON: &[Allow] = &[
     // Memory: the allocator's arenas grow by brk, mmap and mprotect, and shrink by munmap, madvise
@@ -31,6 +34,8 @@ pub(super) const COMMON: &[Allow] = &[
     #[cfg(target_arch = "x86_64")]
     allow(libc::SYS_poll),
     allow(libc::SYS_ppoll),
+    // rustix reads the auxiliary vector (page size, tick, vDSO) the first time that it needs it.
+    allow_if(libc::SYS_prctl, 0, &[PR_GET_AUXV]),
     // Seeds of hash tables.
     allow(libc::SYS_getrandom),
     // Closing what the thread owns.

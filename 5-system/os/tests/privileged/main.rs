@@ -4,6 +4,7 @@
 mod links;
 mod netns;
 mod quiet;
+mod readback;
 mod support;
 mod tap;
 mod threads;

@@ -27,7 +27,7 @@ where
     }
 }
 
-fn job(run: impl FnOnce() + Send + 'static) -> Box<dyn Job> {
+pub(crate) fn job(run: impl FnOnce() + Send + 'static) -> Box<dyn Job> {
     Box::new(Work(|| Ok(()), run))
 }
 
