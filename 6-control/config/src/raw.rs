@@ -73,6 +73,7 @@ impl DecodeTable for RawConfig {
 /// The gateway as a whole.
 #[derive(Default, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "Gateway")]
 pub(crate) struct RawGateway {
     /// The gateway's name. The control socket is called after it. Default: the host's name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +116,7 @@ impl DecodeTable for RawGateway {
 /// An interface of the gateway.
 #[derive(Default, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "Interface")]
 pub(crate) struct RawInterface {
     /// Its name everywhere: in rules, in counters, and that of its tap in the VPC namespace.
     #[schemars(required, length(min = 1, max = 15))]
@@ -163,6 +165,7 @@ impl DecodeTable for RawInterface {
 /// A static route. It has exactly one of `via`, `blackhole`, `unreachable` and `prohibit`.
 #[derive(Default, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "Route")]
 pub(crate) struct RawRoute {
     /// The network that the route leads to: `0.0.0.0/0`.
     #[schemars(required)]

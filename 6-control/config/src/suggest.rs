@@ -21,24 +21,29 @@ pub(crate) fn nearest<'c>(
         .map(|(_, candidate)| candidate)
 }
 
-/// How many characters must be put in, taken out or exchanged to make `b` out of `a`
-/// (Levenshtein's distance).
+/// How many slips make `b` out of `a`: a character too many, one too few, a wrong one, or two
+/// exchanged (the optimal string alignment distance).
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut previous = None;
     for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        let mut next = Vec::with_capacity(row.len());
-        next.push(left);
-        for (&to, &above) in b.iter().zip(row.iter().skip(1)) {
-            left = (diagonal + usize::from(from != to)).min(above + 1).min(left + 1);
-            diagonal = above;
-            next.push(left);
+        let mut row = vec![i + 1];
+        for (j, &to) in b.iter().enumerate() {
+            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX);
+            let mut best = (at(&last, j) + usize::from(from != to))
+                .min(at(&last, j + 1) + 1)
+                .min(at(&row, j) + 1);
+            if j > 0 && previous == Some(to) && b.get(j - 1) == Some(&from) {
+                best = best.min(at(&before_last, j - 1) + 1);
+            }
+            row.push(best);
         }
-        row = next;
+        before_last = std::mem::replace(&mut last, row);
+        previous = Some(from);
     }
-    row.last().copied().unwrap_or(0)
+    last.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -51,14 +56,17 @@ mod tests {
         assert_eq!(nearest("adresses", keys), Some("addresses"));
         assert_eq!(nearest("link_namespace", keys), Some("link-namespace"));
         assert_eq!(nearest("Name", keys), Some("name"));
+        assert_eq!(nearest("nmae", keys), Some("name"));
         assert_eq!(nearest("colour", keys), None);
         assert_eq!(nearest(&"x".repeat(1_000_000), keys), None);
     }
 
     #[test]
-    fn the_distance_counts_single_edits() {
+    fn the_distance_counts_slips() {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("same", "same"), 0);
+        assert_eq!(distance("vai", "via"), 1);
+        assert_eq!(distance("ab", "bca"), 3);
     }
 }
