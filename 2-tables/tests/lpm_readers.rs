@@ -135,37 +135,3 @@ fn readers_of_a_large_ipv4_table_see_answers_of_the_address_they_asked_for() {
 fn readers_of_an_ipv6_table_see_answers_of_the_address_they_asked_for() {
     flip_under_readers!(FibWriter6, Ipv6Net, net6, u128, Ipv6Addr, None, "::/1");
 }
-
-#[test]
-fn a_default_that_was_hidden_all_the_time_is_never_the_answer() {
-    const SHOWN: NextHopId = NextHopId(1);
-    const HIDDEN: NextHopId = NextHopId(2);
-    const ROUTE: NextHopId = NextHopId(3);
-    let net: Ipv4Net = "10.0.0.0/18".parse().expect("a prefix");
-    let default = Ipv4Net::default();
-    let mut table = FibWriter4::new().expect("memory");
-    table.insert(default, SHOWN).expect("room");
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let reader = table.reader();
-        let stop = &stop;
-        scope.spawn(move || {
-            let mut out = [NextHopId::NO_ROUTE; 64];
-            for _ in 0..100_000 {
-                reader.lookup_batch(&[10 << 24; 64], &mut out);
-                let one = reader.lookup(10 << 24);
-                if out.contains(&HIDDEN) || one == HIDDEN {
-                    stop.store(true, Ordering::Relaxed);
-                    panic!("{one:?}, {out:?}");
-                }
-            }
-            stop.store(true, Ordering::Relaxed);
-        });
-        while !stop.load(Ordering::Relaxed) {
-            table.insert(net, ROUTE).expect("room");
-            table.insert(default, HIDDEN).expect("room");
-            table.insert(default, SHOWN).expect("room");
-            table.remove(&net).expect("room");
-        }
-    });
-}

@@ -55,47 +55,34 @@ impl<C: Cell> Dir24<C> {
 
     #[inline]
     pub(super) fn lookup(&self, addr: u32) -> NextHopId {
-        loop {
-            let default = self.default.before();
-            let mut value = self.network(addr).load(Ordering::Acquire);
-            if value & C::GROUP != 0 {
-                value = self.host(value, addr);
-            }
-            if value != 0 {
-                return NextHopId(value);
-            }
-            if self.default.is_still(default) {
-                return default.next_hop();
-            }
-        }
+        self.default.answer(|| {
+            let entry = self.network(addr).load(Ordering::Acquire);
+            if entry & C::GROUP == 0 { entry } else { self.host(entry, addr) }
+        })
+    }
+
+    #[inline]
+    pub(super) fn lookup_batch(&self, addrs: &[u32], out: &mut [NextHopId]) {
+        self.default.answer_batch(addrs, out, |addrs, out| self.find_batch(addrs, out));
     }
 
     /// All first loads of a batch, then all second ones, so that the processor waits for many at
     /// the same time.
-    #[inline]
-    pub(super) fn lookup_batch(&self, addrs: &[u32], out: &mut [NextHopId]) {
-        let batch = || addrs.iter().copied();
-        loop {
-            let default = self.default.before();
-            let mut any = 0;
-            for (addr, out) in batch().zip(out.iter_mut()) {
-                out.0 = self.network(addr).load(Ordering::Relaxed);
-                any |= out.0;
-            }
-            if any & C::GROUP != 0 {
-                // The groups were filled before the entries led to them.
-                fence(Ordering::Acquire);
-                for (addr, out) in batch().zip(out.iter_mut()) {
-                    if out.0 & C::GROUP != 0 {
-                        out.0 = self.host(out.0, addr);
-                    }
-                }
-            }
-            if self.default.is_still(default) {
-                for (_, out) in batch().zip(out.iter_mut()) {
-                    *out = if out.0 == 0 { default.next_hop() } else { *out };
-                }
-                return;
+    #[inline(always)]
+    fn find_batch(&self, addrs: &[u32], out: &mut [NextHopId]) {
+        let mut any = 0;
+        for (addr, out) in addrs.iter().zip(out.iter_mut()) {
+            out.0 = self.network(*addr).load(Ordering::Relaxed);
+            any |= out.0;
+        }
+        if any & C::GROUP == 0 {
+            return;
+        }
+        // The groups were filled before the entries led to them.
+        fence(Ordering::Acquire);
+        for (addr, out) in addrs.iter().zip(out.iter_mut()) {
+            if out.0 & C::GROUP != 0 {
+                out.0 = self.host(out.0, *addr);
             }
         }
     }

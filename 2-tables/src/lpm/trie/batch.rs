@@ -18,22 +18,13 @@ const NEAR_BYTES: usize = 2 << 20;
 impl<A: Address> Trie<A> {
     #[inline]
     pub(in super::super) fn lookup_batch(&self, addrs: &[A], out: &mut [NextHopId]) {
-        for (addrs, out) in addrs.chunks(BATCH).zip(out.chunks_mut(BATCH)) {
-            loop {
-                let default = self.default.before();
-                if self.is_far() {
-                    self.find_batch::<true>(addrs, out);
-                } else {
-                    self.find_batch::<false>(addrs, out);
-                }
-                if self.default.is_still(default) {
-                    for (_, out) in addrs.iter().zip(out) {
-                        *out = if out.0 == 0 { default.next_hop() } else { *out };
-                    }
-                    break;
-                }
+        self.default.answer_batch(addrs, out, |addrs, out| {
+            if self.is_far() {
+                self.find_batch::<true>(addrs, out);
+            } else {
+                self.find_batch::<false>(addrs, out);
             }
-        }
+        });
     }
 
     /// Whether most of the table must be expected to be outside the processor's own caches.

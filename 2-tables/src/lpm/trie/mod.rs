@@ -135,16 +135,7 @@ impl<A: Address> Trie<A> {
 
     #[inline]
     pub(super) fn lookup(&self, addr: A) -> NextHopId {
-        loop {
-            let default = self.default.before();
-            let value = self.find(addr);
-            if value != 0 {
-                return NextHopId(value);
-            }
-            if self.default.is_still(default) {
-                return default.next_hop();
-            }
-        }
+        self.default.answer(|| self.find(addr))
     }
 
     #[inline(always)]
