@@ -27,9 +27,6 @@ use crate::pieces;
 use crate::punt::PuntLimiter;
 use crate::rate::IcmpLimiter;
 
-/// How many packets ahead the first pass asks for headers and data.
-const AHEAD: usize = 4;
-
 /// What a worker has of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerLimits {
@@ -214,19 +211,14 @@ impl Worker {
     ) -> bool {
         let mut punted = false;
         let mut port = ingress::Cache::default();
-        for packet in chunk.iter().take(2 * AHEAD) {
+        // All of the batch at once: a line that comes from far away takes longer than a few packets.
+        for packet in chunk.iter() {
             packet.prefetch_header();
         }
-        for packet in chunk.iter().take(AHEAD) {
+        for packet in chunk.iter() {
             packet.prefetch_data();
         }
         for slot in 0..chunk.len() {
-            if let Some(ahead) = chunk.get(slot + 2 * AHEAD) {
-                ahead.prefetch_header();
-            }
-            if let Some(ahead) = chunk.get(slot + AHEAD) {
-                ahead.prefetch_data();
-            }
             let Some(packet) = chunk.get_mut(slot) else { continue };
             match ingress::look(snapshot, &mut port, packet) {
                 Ingress::Ip4(vrf, inspected) => {

@@ -1,8 +1,9 @@
 //! The packet buffer: one pointer to a header that knows where the bytes are.
 
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use crate::Meta;
 
@@ -23,11 +24,29 @@ pub struct Owner {
 #[repr(C, align(64))]
 pub struct Frame {
     memory: NonNull<u8>,
-    owner: Option<&'static Owner>,
+    origin: Origin,
     capacity: u32,
     start: u32,
     len: u32,
     meta: Meta,
+}
+
+/// Where a buffer's memory came from.
+#[derive(Clone, Copy)]
+enum Origin {
+    /// A block of its own.
+    Heap,
+    /// A part of a block that many share.
+    Slab(NonNull<Slab>),
+    /// A driver.
+    Foreign(&'static Owner),
+}
+
+/// The beginning of a block of many buffers. The last of them to go frees it.
+#[repr(C, align(64))]
+struct Slab {
+    layout: Layout,
+    live: AtomicUsize,
 }
 
 // The fast path reads one cache line of bookkeeping per packet, and no more.
@@ -42,7 +61,8 @@ impl Frame {
     /// release on any thread.
     #[must_use]
     pub const unsafe fn foreign(memory: NonNull<u8>, capacity: u32, owner: &'static Owner) -> Self {
-        Self { memory, owner: Some(owner), capacity, start: 0, len: 0, meta: Meta::NEW }
+        let origin = Origin::Foreign(owner);
+        Self { memory, origin, capacity, start: 0, len: 0, meta: Meta::NEW }
     }
 }
 
@@ -64,31 +84,57 @@ impl Packet {
     /// data path.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        assert!(capacity <= 1 << 30, "packet buffer of {capacity} bytes");
-        let room = HEADROOM + capacity;
-        let layout = Self::heap_layout(room);
-        // SAFETY: the layout has a size above zero: it holds a `Frame`.
-        let block = unsafe { alloc(layout) };
-        let Some(frame) = NonNull::new(block.cast::<Frame>()) else {
-            std::alloc::handle_alloc_error(layout)
+        let room = room_for(capacity);
+        let layout = block_layout(room);
+        let block = allocate(layout);
+        // SAFETY: the block has this layout, and nobody else has it.
+        unsafe { Self::carve(block, room, Origin::Heap) }
+    }
+
+    /// Many packets out of one block: neighbours in memory, which large pages can hold. Otherwise each
+    /// is like one of [`Self::with_capacity`], and the block is freed with the last of them.
+    ///
+    /// # Panics
+    /// As [`Self::with_capacity`], or if the block would be larger than memory can be.
+    #[must_use]
+    pub fn slab(count: usize, capacity: usize) -> Vec<Self> {
+        let room = room_for(capacity);
+        let one = block_layout(room).pad_to_align().size();
+        let size = one.checked_mul(count).and_then(|all| all.checked_add(size_of::<Slab>()));
+        let layout = size.and_then(|size| Layout::from_size_align(size, ALIGN).ok());
+        let layout = layout.expect("a slab smaller than memory");
+        if count == 0 {
+            return Vec::new();
+        }
+        let block = allocate(layout);
+        let slab = block.cast::<Slab>();
+        // SAFETY: the block begins with room for a `Slab` and is aligned for it.
+        unsafe { slab.write(Slab { layout, live: AtomicUsize::new(count) }) };
+        // SAFETY: the block goes on with room for `count` buffers of this layout, one after the other.
+        let part = |at| unsafe {
+            let start = block.add(size_of::<Slab>() + at * one);
+            Self::carve(start, room, Origin::Slab(slab))
         };
+        (0..count).map(part).collect()
+    }
+
+    /// Makes a packet of a piece of memory.
+    ///
+    /// # Safety
+    /// `block` must have the layout that [`block_layout`] says for `room`, be used by this packet alone,
+    /// and be what `origin` says it is.
+    unsafe fn carve(block: NonNull<u8>, room: usize, origin: Origin) -> Self {
         // SAFETY: the block has `room` bytes behind the header; they are written here, so that all
         // of them are initialised (and their pages present) before anybody reads them.
         let memory = unsafe {
-            let memory = NonNull::new_unchecked(block.add(size_of::<Frame>()));
+            let memory = block.add(size_of::<Frame>());
             memory.write_bytes(0, room);
             memory
         };
-        let header = Frame {
-            memory,
-            owner: None,
-            capacity: room as u32,
-            start: HEADROOM as u32,
-            len: 0,
-            meta: Meta::NEW,
-        };
+        let frame = block.cast::<Frame>();
+        let (capacity, start) = (room as u32, HEADROOM as u32);
         // SAFETY: the block is large enough and aligned for a `Frame`.
-        unsafe { frame.write(header) };
+        unsafe { frame.write(Frame { memory, origin, capacity, start, len: 0, meta: Meta::NEW }) };
         Self(frame)
     }
 
@@ -129,18 +175,14 @@ impl Packet {
     /// Whether the memory is this owner's.
     #[must_use]
     pub fn is_owned_by(&self, owner: &'static Owner) -> bool {
-        self.frame().owner.is_some_and(|own| std::ptr::eq(own, owner))
+        matches!(self.frame().origin, Origin::Foreign(own) if std::ptr::eq(own, owner))
     }
 
     /// Whether the memory is the heap's, so that any pool may keep it.
+    #[inline]
     #[must_use]
     pub fn is_heap(&self) -> bool {
-        self.frame().owner.is_none()
-    }
-
-    fn heap_layout(room: usize) -> Layout {
-        // A GiB and a header are far below `isize::MAX`, and `ALIGN` is a power of two.
-        Layout::from_size_align(size_of::<Frame>() + room, ALIGN).expect("a valid layout")
+        !matches!(self.frame().origin, Origin::Foreign(_))
     }
 
     #[inline(always)]
@@ -307,15 +349,52 @@ pub fn prefetch<T>(at: *const T) {
 impl Drop for Packet {
     fn drop(&mut self) {
         let frame = self.frame();
-        if let Some(owner) = frame.owner {
+        match frame.origin {
             // SAFETY: this was the only handle, and it is gone now.
-            unsafe { (owner.release)(self.0) }
-        } else {
-            let layout = Self::heap_layout(frame.capacity as usize);
-            // SAFETY: heap packets are made by `with_capacity` alone, with this very layout.
-            unsafe { dealloc(self.0.as_ptr().cast(), layout) }
+            Origin::Foreign(owner) => unsafe { (owner.release)(self.0) },
+            Origin::Heap => {
+                let layout = block_layout(frame.capacity as usize);
+                // SAFETY: a packet of its own block was made by `with_capacity`, with this layout.
+                unsafe { dealloc(self.0.as_ptr().cast(), layout) }
+            }
+            // SAFETY: the slab lives as long as one of its packets does.
+            Origin::Slab(slab) => unsafe { leave(slab) },
         }
     }
+}
+
+/// Frees the slab if this was its last packet.
+///
+/// # Safety
+/// To be called once for each packet of the slab, when it is used no more.
+unsafe fn leave(slab: NonNull<Slab>) {
+    // SAFETY: the slab is freed by the last call, which this is not, or is and frees it below.
+    let (layout, before) = unsafe {
+        let slab = slab.as_ref();
+        // What the others did to their packets happens before the block is freed.
+        (slab.layout, slab.live.fetch_sub(1, Ordering::Release))
+    };
+    if before == 1 {
+        fence(Ordering::Acquire);
+        // SAFETY: it was allocated with this layout, and nobody has a packet of it any more.
+        unsafe { dealloc(slab.as_ptr().cast(), layout) }
+    }
+}
+
+fn room_for(capacity: usize) -> usize {
+    assert!(capacity <= 1 << 30, "packet buffer of {capacity} bytes");
+    HEADROOM + capacity
+}
+
+fn block_layout(room: usize) -> Layout {
+    // A GiB and a header are far below `isize::MAX`, and `ALIGN` is a power of two.
+    Layout::from_size_align(size_of::<Frame>() + room, ALIGN).expect("a valid layout")
+}
+
+fn allocate(layout: Layout) -> NonNull<u8> {
+    // SAFETY: all layouts here have a size above zero: each holds a `Frame`.
+    let block = unsafe { alloc(layout) };
+    NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
 impl fmt::Debug for Packet {
@@ -327,7 +406,6 @@ impl fmt::Debug for Packet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn a_fresh_packet_is_empty_and_has_the_headroom() {
@@ -350,6 +428,22 @@ mod tests {
         assert!(packet.shrink_front(packet.len()));
         packet.reset();
         assert_eq!((packet.len(), packet.headroom()), (0, HEADROOM));
+    }
+
+    #[test]
+    fn packets_of_a_slab_are_apart_and_outlive_each_other() {
+        let mut packets = Packet::slab(3, 100);
+        for (n, packet) in (0u8..).zip(&mut packets) {
+            assert!(packet.is_heap());
+            assert!(packet.set_len(100) && !packet.set_len(101));
+            packet.data_mut().fill(n);
+            assert_eq!(packet.data().as_ptr() as usize % ALIGN, 0);
+        }
+        let last = packets.pop().expect("three");
+        std::thread::spawn(move || drop(packets)).join().expect("no panic");
+        assert_eq!(last.data(), [2; 100]);
+        drop(last);
+        assert!(Packet::slab(0, 100).is_empty());
     }
 
     static RELEASED: AtomicUsize = AtomicUsize::new(0);

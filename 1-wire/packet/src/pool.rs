@@ -35,9 +35,9 @@ impl Pool {
     pub fn new(limits: PoolLimits) -> Self {
         // Room for as many again: buffers of other pools' making come home here too.
         let mut small = Vec::with_capacity(limits.small * 2);
-        small.extend((0..limits.small).map(|_| Packet::with_capacity(SMALL_CAPACITY)));
+        small.append(&mut Packet::slab(limits.small, SMALL_CAPACITY));
         let mut large = Vec::with_capacity(limits.large * 2);
-        large.extend((0..limits.large).map(|_| Packet::with_capacity(LARGE_CAPACITY)));
+        large.append(&mut Packet::slab(limits.large, LARGE_CAPACITY));
         Self { small, large, limits }
     }
 

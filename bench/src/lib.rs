@@ -1,1 +1,0 @@
-//! The pipeline measured in memory.

@@ -1,0 +1,77 @@
+//! The pipeline measured in memory: no device, no second thread, one core.
+//!
+//! `cargo run --release -p portcullis-bench` prints a table, with `--json` a JSON array. What is timed
+//! is [`Worker::process`](portcullis_pipeline::Worker::process) over batches of 64 packets of 64 bytes, with every check and counter on.
+//! Before each pass over the pool of 4,096 packets the generator writes all their headers anew, each with the
+//! next random destination;
+//! that is not timed. Time is the processor's time-stamp counter, read before and after each batch.
+//!
+//! `--only CASE` measures one case; `--samples N` sets how many; `--rounds CASE N` does N batches of
+//! one case and nothing else, for callgrind.
+
+mod alloc;
+mod cases;
+mod rng;
+mod routes;
+mod run;
+mod table;
+
+use std::process::ExitCode;
+
+use cases::Case;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (cases, samples, json) = match parse(&words) {
+        Ok(Plan::Measure { cases, samples, json }) => (cases, samples, json),
+        Ok(Plan::Rounds { case, count }) => {
+            run::Bench::new(case).rounds(count);
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            eprintln!("{message}\nusage: portcullis-bench [--json] [--only CASE]... [--samples N]");
+            eprintln!("       portcullis-bench --rounds CASE N");
+            eprintln!("cases: {}", Case::ALL.map(Case::name).join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    let results = run::measure(&cases, samples);
+    if json {
+        println!("{}", table::json(&results));
+    } else {
+        print!("{}", table::text(&results));
+    }
+    ExitCode::SUCCESS
+}
+
+enum Plan {
+    Measure { cases: Vec<Case>, samples: usize, json: bool },
+    Rounds { case: Case, count: u64 },
+}
+
+fn parse(words: &[&str]) -> Result<Plan, String> {
+    let (mut cases, mut samples, mut json) = (Vec::new(), 9, false);
+    let mut words = words.iter();
+    while let Some(&word) = words.next() {
+        let mut value = || words.next().copied().ok_or(format!("{word} needs a value"));
+        match word {
+            "--json" => json = true,
+            "--only" => cases.push(Case::named(value()?)?),
+            "--samples" => samples = number(value()?)? as usize,
+            "--rounds" => {
+                let case = Case::named(value()?)?;
+                return Ok(Plan::Rounds { case, count: number(value()?)? });
+            }
+            _ => return Err(format!("unknown argument {word}")),
+        }
+    }
+    if cases.is_empty() {
+        cases = Case::ALL.to_vec();
+    }
+    Ok(Plan::Measure { cases, samples: samples.max(1), json })
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text} is no number"))
+}

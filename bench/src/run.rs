@@ -1,0 +1,172 @@
+//! The generator, the loop, and the clock.
+
+use std::hint::black_box;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::time::Instant as Wall;
+
+use portcullis_packet::{BATCH, IfIndex, Instant, Mac, Packet, SMALL_CAPACITY, Verdict};
+use portcullis_pipeline::{Outbox, Worker, WorkerCounters, WorkerLimits};
+use portcullis_routing::Snapshot;
+use portcullis_wire::build::Frame;
+use portcullis_wire::ipv4;
+
+use crate::alloc;
+use crate::cases::{Case, Destinations};
+
+/// Packets in the pool, gone through in turn, as a ring of a device's descriptors would be.
+const POOL: usize = 4096;
+
+/// Batches per sample.
+const BATCHES: u64 = 16 * 1024;
+
+/// Frame size, frame check sequence included, as testers count it.
+const FRAME: usize = 60;
+
+/// One case, ready to be measured.
+pub(crate) struct Bench {
+    snapshot: Snapshot,
+    destinations: Destinations,
+    template: Vec<u8>,
+    pool: Vec<Vec<Packet>>,
+    worker: Worker,
+    counters: Arc<WorkerCounters>,
+    outbox: Outbox,
+    next: usize,
+}
+
+/// What was measured.
+pub(crate) struct Result {
+    pub(crate) case: Case,
+    /// Time-stamp counter clocks per packet, one figure per sample.
+    pub(crate) clocks: Vec<f64>,
+    /// Clocks per second of the time-stamp counter.
+    pub(crate) hertz: f64,
+    /// Allocations while packets were processed, in all samples.
+    pub(crate) allocations: u64,
+    pub(crate) packets: u64,
+}
+
+impl Bench {
+    pub(crate) fn new(case: Case) -> Self {
+        let (snapshot, destinations) = case.build();
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        let from = Mac([2, 0, 0, 0, 0, 9]);
+        let mut template = match destinations {
+            Destinations::Ip4(_) => {
+                Frame::v4([192, 0, 2, 1], [0, 0, 0, 0]).macs(from, mac).udp(1024, 9, &[0; 18])
+            }
+            Destinations::Ip6(_) => {
+                let source = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
+                Frame::v6(source, Ipv6Addr::UNSPECIFIED).macs(from, mac).udp(1024, 9, &[])
+            }
+        };
+        template.resize(FRAME.max(template.len()), 0);
+        let mut packets = Packet::slab(POOL, SMALL_CAPACITY);
+        for packet in &mut packets {
+            assert!(packet.set_len(template.len()));
+        }
+        let pool = (0..POOL / BATCH).map(|_| packets.split_off(packets.len() - BATCH)).collect();
+        let counters = Arc::new(WorkerCounters::default());
+        let worker = Worker::new(Arc::clone(&counters), WorkerLimits::default());
+        let outbox = Outbox::default();
+        Self { snapshot, destinations, template, pool, worker, counters, outbox, next: 0 }
+    }
+
+    /// Writes the headers of a batch, each with the next destination.
+    fn generate(&mut self, at: usize) {
+        for packet in &mut self.pool[at] {
+            let (meta, frame) = packet.parts_mut();
+            meta.rx_if = IfIndex(0);
+            meta.verdict = Verdict::Pending;
+            frame.copy_from_slice(&self.template);
+            match &self.destinations {
+                Destinations::Ip4(all) => {
+                    frame[30..34].copy_from_slice(&all[self.next % all.len()].to_be_bytes());
+                    ipv4::fill_checksum(&mut frame[14..34]);
+                }
+                Destinations::Ip6(all) => {
+                    frame[38..54].copy_from_slice(&all[self.next % all.len()].to_be_bytes());
+                }
+            }
+            self.next += 1;
+        }
+    }
+
+    /// One sample: clocks spent, allocations made. Headers of the whole pool are written before its
+    /// first batch, so that packets come from the second-level cache, as after a device's DMA.
+    fn sample(&mut self, batches: u64) -> (u64, u64) {
+        let (mut clocks, mut allocations) = (0, 0);
+        for batch in 0..batches as usize {
+            let at = batch % self.pool.len();
+            if at == 0 {
+                (0..self.pool.len()).for_each(|at| self.generate(at));
+            }
+            let before = alloc::count();
+            let start = clock();
+            let now = Instant(start);
+            let packets = &mut self.pool[at];
+            self.worker.process(&self.snapshot, black_box(packets), now, &mut self.outbox);
+            clocks += clock() - start;
+            allocations += alloc::count() - before;
+        }
+        (clocks, allocations)
+    }
+
+    /// Batches without a clock, for tools that count instructions.
+    pub(crate) fn rounds(&mut self, count: u64) {
+        let (clocks, _) = self.sample(count);
+        black_box(clocks);
+    }
+
+    /// Fails if a packet was not forwarded: a drop is cheaper than a packet.
+    fn check(&self, packets: u64) {
+        let forwarded = self.counters.ip4.packets.get() + self.counters.ip6.packets.get();
+        assert_eq!(forwarded, packets, "dropped: {:?}", self.counters.drops);
+    }
+}
+
+/// Measures cases, sample by sample in turn, so that a machine that gets slower does so for all.
+pub(crate) fn measure(cases: &[Case], samples: usize) -> Vec<Result> {
+    let mut benches: Vec<_> = cases.iter().map(|&case| (case, Bench::new(case))).collect();
+    let hertz = hertz();
+    let mut results: Vec<_> = cases
+        .iter()
+        .map(|&case| Result { case, clocks: vec![], hertz, allocations: 0, packets: 0 })
+        .collect();
+    for (_, bench) in &mut benches {
+        bench.sample(BATCHES / 4);
+    }
+    for _ in 0..samples {
+        for ((_, bench), result) in benches.iter_mut().zip(&mut results) {
+            let (clocks, allocations) = bench.sample(BATCHES);
+            let packets = BATCHES * BATCH as u64;
+            result.clocks.push(clocks as f64 / packets as f64);
+            result.allocations += allocations;
+            result.packets += packets;
+        }
+    }
+    for ((_, bench), result) in benches.iter().zip(&results) {
+        bench.check(result.packets + BATCHES / 4 * BATCH as u64);
+    }
+    results
+}
+
+fn hertz() -> f64 {
+    let (wall, start) = (Wall::now(), clock());
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    (clock() - start) as f64 / wall.elapsed().as_secs_f64()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn clock() -> u64 {
+    // SAFETY: every x86-64 processor has the instruction.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn clock() -> u64 {
+    use std::sync::OnceLock;
+    static START: OnceLock<Wall> = OnceLock::new();
+    START.get_or_init(Wall::now).elapsed().as_nanos() as u64
+}
