@@ -1,5 +1,6 @@
 //! Whole frames from a few words, with lengths and checksums filled in: for tests of all layers and
-//! for slow paths. Every finished frame is a fresh `Vec`, so none of this is for the data path.
+//! for slow paths. Every finished frame is a fresh `Vec`, so none of this is for the data path; nor
+//! are its panics, at more than the 64 KiB that a packet can hold.
 //!
 //! ```
 //! use portcullis_wire::build::{Frame, Tcp};
@@ -10,12 +11,16 @@
 //! assert_eq!((datagram.len(), syn.len()), (14 + 20 + 8 + 5, 14 + 20 + 20));
 //! ```
 
+mod link;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use portcullis_packet::Mac;
 
 use crate::checksum::Sum;
-use crate::{EtherType, IpProtocol, ethernet, icmpv4, icmpv6, ipv4, ipv6, sctp, tcp, udp};
+use crate::{EtherType, IpProtocol, icmpv4, icmpv6, ipv4, ipv6, sctp, tcp, udp};
+
+pub use link::{arp_reply, arp_request, ethernet, tagged};
 
 /// The source address of frames that were given none: locally administered.
 pub const SRC_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 1]);
@@ -199,7 +204,7 @@ impl Frame {
     /// A UDP datagram.
     #[must_use]
     pub fn udp(&self, src_port: u16, dst_port: u16, payload: &[u8]) -> Vec<u8> {
-        let length = (udp::LEN + payload.len()) as u16;
+        let length = length(udp::LEN + payload.len());
         let mut datagram = Vec::with_capacity(udp::LEN + payload.len());
         for value in [src_port, dst_port, length, 0] {
             datagram.extend(value.to_be_bytes());
@@ -311,7 +316,7 @@ impl Frame {
         let header_len = ipv4::LEN + self.options.len();
         let fields = ipv4::Fields {
             tos: self.traffic_class,
-            total_len: (header_len + transport.len()) as u16,
+            total_len: length(header_len + transport.len()),
             identification: self.identification as u16,
             dont_fragment: self.dont_fragment,
             ttl: self.hops,
@@ -363,7 +368,7 @@ impl Frame {
         let fields = ipv6::Fields {
             traffic_class: self.traffic_class,
             flow_label: self.flow_label,
-            payload_len: payload.len() as u16,
+            payload_len: length(payload.len()),
             next_header,
             hop_limit: self.hops,
             src,
@@ -374,50 +379,14 @@ impl Frame {
 
     fn pseudo(&self, protocol: IpProtocol, len: usize) -> Sum {
         match self.addresses {
-            Addresses::V4 { src, dst } => Sum::pseudo_v4(src, dst, protocol, len as u16),
+            Addresses::V4 { src, dst } => Sum::pseudo_v4(src, dst, protocol, length(len)),
             Addresses::V6 { src, dst } => Sum::pseudo_v6(src, dst, protocol, len as u32),
         }
     }
 }
 
-/// An Ethernet frame of any type, without padding.
-#[must_use]
-pub fn ethernet(dst: Mac, src: Mac, ether_type: EtherType, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(ethernet::LEN + payload.len());
-    frame.extend(dst.0);
-    frame.extend(src.0);
-    frame.extend(ether_type.0.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// A VLAN tag put into a frame, before its type.
-#[must_use]
-pub fn tagged(frame: &[u8], tag: EtherType, vlan: u16) -> Vec<u8> {
-    let (addresses, rest) = frame.split_at(12);
-    let tag = [tag.0.to_be_bytes(), vlan.to_be_bytes()].concat();
-    [addresses, &tag, rest].concat()
-}
-
-/// An ARP request for `target`, broadcast.
-#[must_use]
-pub fn arp_request(sender_mac: Mac, sender: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
-    arp(Mac::BROADCAST, 1, (sender_mac, sender), (Mac([0; 6]), target))
-}
-
-/// The answer to an ARP request.
-#[must_use]
-pub fn arp_reply(sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr)) -> Vec<u8> {
-    arp(target.0, 2, sender, target)
-}
-
-fn arp(dst: Mac, operation: u8, sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr)) -> Vec<u8> {
-    let mut message = vec![0, 1, 8, 0, 6, 4, 0, operation];
-    for (mac, address) in [sender, target] {
-        message.extend(mac.0);
-        message.extend(address.octets());
-    }
-    ethernet(dst, sender.0, EtherType::ARP, &message)
+fn length(bytes: usize) -> u16 {
+    u16::try_from(bytes).expect("a packet of at most 64 KiB")
 }
 
 fn padded(bytes: &[u8], unit: usize) -> Vec<u8> {

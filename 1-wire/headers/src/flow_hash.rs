@@ -16,6 +16,8 @@
 //! of its client do. That is why ports and flow label are not hashed together: the quote shows the
 //! label of the other direction.
 
+use std::net::Ipv6Addr;
+
 use crate::icmpv4::Type as Type4;
 use crate::icmpv6::Type as Type6;
 use crate::{IpProtocol, field, icmpv4, icmpv6, ipv4, ipv6};
@@ -38,7 +40,8 @@ fn of_v4(packet: &[u8], seed: u64) -> u32 {
 #[inline]
 fn of_v6(packet: &[u8], seed: u64) -> u32 {
     let Some(header) = ipv6::Header::fixed(packet) else { return finish(seed) };
-    Tuple6::of_error(packet).unwrap_or_else(|| Tuple6::of(&header, packet)).hash(seed)
+    let upper = ipv6::quoted_upper(packet).ok();
+    Tuple6::of_error(upper, packet).unwrap_or_else(|| Tuple6::of(&header, upper, packet)).hash(seed)
 }
 
 /// What is hashed beside the addresses.
@@ -131,32 +134,33 @@ impl Tuple4 {
 }
 
 struct Tuple6 {
-    src: u128,
-    dst: u128,
+    src: [u64; 2],
+    dst: [u64; 2],
     selector: Selector,
 }
 
 impl Tuple6 {
     #[inline]
-    fn of(header: &ipv6::Header<&[u8; ipv6::LEN]>, packet: &[u8]) -> Self {
-        let upper = ipv6::quoted_upper(packet).ok();
-        let transport = upper
-            .filter(is_whole)
+    fn of(
+        header: &ipv6::Header<&[u8; ipv6::LEN]>,
+        upper: Option<ipv6::Upper>,
+        packet: &[u8],
+    ) -> Self {
+        let whole = upper.filter(is_whole);
+        let transport = whole
             .and_then(|upper| Selector::of_transport(upper.protocol, packet.get(upper.offset..)?));
-        let selector = transport.unwrap_or_else(|| {
-            let protocol = match upper {
-                Some(upper) if is_whole(&upper) => upper.protocol,
-                Some(_) | None => IpProtocol::FRAGMENT,
-            };
-            Selector { protocol, bits: header.flow_label(), has_ports: false }
+        let selector = transport.unwrap_or_else(|| Selector {
+            protocol: whole.map_or(IpProtocol::FRAGMENT, |upper| upper.protocol),
+            bits: header.flow_label(),
+            has_ports: false,
         });
-        Self { src: header.src().to_bits(), dst: header.dst().to_bits(), selector }
+        Self { src: halves(header.src()), dst: halves(header.dst()), selector }
     }
 
     /// The flow that an ICMPv6 error is about; `None` for all other packets.
     #[inline]
-    fn of_error(packet: &[u8]) -> Option<Self> {
-        let upper = ipv6::upper(packet).ok().filter(is_whole)?;
+    fn of_error(upper: Option<ipv6::Upper>, packet: &[u8]) -> Option<Self> {
+        let upper = upper.filter(is_whole)?;
         if upper.protocol != IpProtocol::ICMPV6 {
             return None;
         }
@@ -165,18 +169,25 @@ impl Tuple6 {
         if !Type6(head[0]).is_error() || quote.first()? >> 4 != 6 {
             return None;
         }
-        let about = Self::of(&ipv6::Header::fixed(quote)?, quote);
+        let header = ipv6::Header::fixed(quote)?;
+        let about = Self::of(&header, ipv6::quoted_upper(quote).ok(), quote);
         Some(Self { src: about.dst, dst: about.src, selector: about.selector.reversed() })
     }
 
     #[inline]
     fn hash(&self, seed: u64) -> u32 {
-        let halves = |address: u128| ((address >> 64) as u64, address as u64);
-        let (src, dst) = (halves(self.src), halves(self.dst));
-        let state = mix(src.0 ^ seed ^ KEYS[0], src.1 ^ KEYS[1]);
-        let state = state ^ mix(dst.0 ^ state ^ KEYS[2], dst.1 ^ KEYS[3]);
-        finish(mix(state ^ KEYS[0], self.selector.word() ^ KEYS[1]))
+        let src = mix(self.src[0] ^ seed ^ KEYS[0], self.src[1] ^ KEYS[1]);
+        let dst = mix(self.dst[0] ^ seed ^ KEYS[2], self.dst[1] ^ KEYS[3]);
+        // Turned, so that a pair of addresses and its reverse differ.
+        let addresses = src ^ dst.rotate_left(32);
+        finish(mix(addresses ^ KEYS[0], self.selector.word() ^ KEYS[1]))
     }
+}
+
+#[inline(always)]
+fn halves(address: Ipv6Addr) -> [u64; 2] {
+    let bits = address.to_bits();
+    [(bits >> 64) as u64, bits as u64]
 }
 
 fn is_whole(upper: &ipv6::Upper) -> bool {
@@ -207,36 +218,50 @@ const fn finish(state: u64) -> u32 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_flipped_bit_of_the_tuple_flips_half_of_the_hash() {
-        let tuple = |addresses: u64, word: u64| Tuple4 {
-            src: (addresses >> 32) as u32,
-            dst: addresses as u32,
-            selector: Selector {
-                protocol: IpProtocol((word >> 32) as u8),
-                bits: word as u32,
-                has_ports: true,
-            },
-        };
-        let (mut flipped, mut pairs) = ([0u32; 104], 0);
-        for flow in 0..2000u64 {
-            let addresses = 0x0a00_0000_c000_0200 + ((flow % 50) << 32) + flow / 50;
-            let word = 6 << 32 | (1024 + flow) << 16 | 443;
-            let hash = tuple(addresses, word).hash(7);
-            pairs += 1;
-            for (bit, count) in flipped.iter_mut().enumerate() {
-                let other = if bit < 64 {
-                    tuple(addresses ^ 1 << bit, word)
-                } else {
-                    tuple(addresses, word ^ 1 << (bit - 64))
-                };
-                *count += (hash ^ other.hash(7)).count_ones();
-            }
-        }
-        for (bit, count) in flipped.iter().enumerate() {
-            let mean = f64::from(*count) / f64::from(pairs);
+    const FLOWS: u32 = 2000;
+
+    /// Flips each of the bits of each flow's tuple and counts what that flips in the hash.
+    fn avalanche(bits: usize, hash: impl Fn(u64, Option<usize>) -> u32) {
+        for bit in 0..bits {
+            let flipped: u32 = (0..FLOWS.into())
+                .map(|flow| (hash(flow, None) ^ hash(flow, Some(bit))).count_ones())
+                .sum();
+            let mean = f64::from(flipped) / f64::from(FLOWS);
             assert!((14.5..17.5).contains(&mean), "bit {bit} flips {mean} of 32");
         }
+    }
+
+    fn flip(value: u64, bit: usize, first: usize) -> u64 {
+        if (first..first + 64).contains(&bit) { value ^ (1 << (bit - first)) } else { value }
+    }
+
+    fn selector(word: u64) -> Selector {
+        let protocol = IpProtocol((word >> 32) as u8);
+        Selector { protocol, bits: word as u32, has_ports: true }
+    }
+
+    #[test]
+    fn a_flipped_bit_of_an_ipv4_tuple_flips_half_of_the_hash() {
+        avalanche(64 + 40, |flow, bit| {
+            let bit = bit.unwrap_or(usize::MAX);
+            let addresses = 0x0a00_0000_c000_0200 + ((flow % 50) << 32) + flow / 50;
+            let addresses = flip(addresses, bit, 0);
+            let word = flip((6 << 32) | ((1024 + flow) << 16) | 443, bit, 64);
+            let (src, dst) = ((addresses >> 32) as u32, addresses as u32);
+            Tuple4 { src, dst, selector: selector(word) }.hash(7)
+        });
+    }
+
+    #[test]
+    fn a_flipped_bit_of_an_ipv6_tuple_flips_half_of_the_hash() {
+        avalanche(4 * 64 + 40, |flow, bit| {
+            let bit = bit.unwrap_or(usize::MAX);
+            let network = 0x2001_0db8_0001_0000;
+            let src = [flip(network, bit, 0), flip(flow % 50, bit, 64)];
+            let dst = [flip(network + 1, bit, 128), flip(flow / 50, bit, 192)];
+            let word = flip((17 << 32) | ((1024 + flow) << 16) | 443, bit, 256);
+            Tuple6 { src, dst, selector: selector(word) }.hash(7)
+        });
     }
 
     #[test]

@@ -146,12 +146,26 @@ fn check(packet: &[u8]) -> Result<(), Malformed> {
 
 #[inline(always)]
 fn check_all(packet: &[u8]) -> Result<(), Malformed> {
+    let Some(fixed) = packet.first_chunk::<LEN>() else { return Err(Malformed::Truncated) };
+    let header = Header(fixed);
+    if header.has_options() {
+        return check_with_options(packet);
+    }
+    let total_len = usize::from(header.total_len());
+    if total_len < LEN {
+        return Err(Malformed::BadHeader);
+    }
+    if !checksum::is_sound_20(fixed) {
+        return Err(Malformed::BadChecksum);
+    }
+    if packet.len() < total_len { Err(Malformed::Truncated) } else { Ok(()) }
+}
+
+/// The rare rest of [`check_all`]: headers with options, and those that are none.
+#[cold]
+fn check_with_options(packet: &[u8]) -> Result<(), Malformed> {
     check(packet)?;
-    let sound = match packet.first_chunk::<LEN>() {
-        Some(fixed) if fixed[0] == 0x45 => checksum::is_sound_20(fixed),
-        _ => is_sound(packet),
-    };
-    if sound { Ok(()) } else { Err(Malformed::BadChecksum) }
+    if is_sound(packet) { Ok(()) } else { Err(Malformed::BadChecksum) }
 }
 
 /// Whether the checksum of the header at the start of `packet` is right, options included. False
@@ -176,7 +190,7 @@ impl<T: Deref<Target = [u8; LEN]>> Header<T> {
         usize::from(self.0[0] & 0xf) * 4
     }
 
-    /// Whether there are options.
+    /// Whether the first byte differs from that of a header without options.
     #[inline(always)]
     pub fn has_options(&self) -> bool {
         self.0[0] != 0x45

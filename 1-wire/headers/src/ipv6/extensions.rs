@@ -82,12 +82,7 @@ impl From<BadChain> for DropReason {
 #[inline]
 pub fn upper(packet: &[u8]) -> Result<Upper, BadChain> {
     let parts = Parts::new(packet).map_err(BadChain::Malformed)?;
-    let protocol = parts.header.next_header();
-    if is_extension(protocol) {
-        walk(parts.payload, protocol)
-    } else {
-        Ok(Upper { protocol, offset: LEN, fragment: None })
-    }
+    follow(parts.payload, parts.header.next_header())
 }
 
 /// As [`upper`], for a packet of which bytes may be missing at the end: one that an ICMP message quotes.
@@ -102,7 +97,16 @@ pub fn quoted_upper(packet: &[u8]) -> Result<Upper, BadChain> {
     if fixed[0] >> 4 != 6 {
         return Err(BadChain::Malformed(Malformed::BadHeader));
     }
-    walk(payload, IpProtocol(fixed[6]))
+    follow(payload, IpProtocol(fixed[6]))
+}
+
+#[inline]
+fn follow(payload: &[u8], first: IpProtocol) -> Result<Upper, BadChain> {
+    if is_extension(first) {
+        walk(payload, first)
+    } else {
+        Ok(Upper { protocol: first, offset: LEN, fragment: None })
+    }
 }
 
 fn walk(payload: &[u8], first: IpProtocol) -> Result<Upper, BadChain> {

@@ -206,3 +206,18 @@ fn a_chain_that_is_too_long_cut_short_or_out_of_order_has_its_error() {
     let bytes = chain(&[]).extension(IpProtocol::AUTHENTICATION, &[0; 22]).udp(1, 2, b"");
     assert_eq!(ipv6::upper(&bytes[14..]).expect("a chain").offset, 40 + 24);
 }
+
+#[test]
+fn what_is_wrong_with_a_header_is_a_drop_reason() {
+    use portcullis_packet::DropReason as Reason;
+    assert_eq!(Reason::from(ipv4::Malformed::Truncated), Reason::Ip4Truncated);
+    assert_eq!(Reason::from(ipv4::Malformed::BadHeader), Reason::Ip4BadHeader);
+    assert_eq!(Reason::from(ipv4::Malformed::BadChecksum), Reason::Ip4BadChecksum);
+    assert_eq!(Reason::from(ipv6::Malformed::Truncated), Reason::Ip6Truncated);
+    assert_eq!(Reason::from(ipv6::Malformed::BadHeader), Reason::Ip6BadHeader);
+    assert_eq!(Reason::from(ipv6::BadChain::Truncated), Reason::Ip6Truncated);
+    assert_eq!(Reason::from(ipv6::BadChain::TooLong), Reason::Ip6BadHeader);
+    assert_eq!(Reason::from(ipv6::BadChain::Misplaced), Reason::Ip6BadHeader);
+    let malformed = ipv6::BadChain::Malformed(ipv6::Malformed::BadHeader);
+    assert_eq!(Reason::from(malformed), Reason::Ip6BadHeader);
+}
