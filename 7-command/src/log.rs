@@ -44,7 +44,7 @@ pub(crate) fn start(given: Option<&str>) -> Result<(), BadFilter> {
     let filter = filter(&given).ok_or(BadFilter { source_name, given })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if stderr_is_the_journal() {
-        log.event_format(Journal).init();
+        log.with_ansi(false).event_format(Journal).init();
     } else {
         log.with_target(false).with_ansi(Paint::of_stderr() == Paint::Ansi).init();
     }
@@ -114,6 +114,39 @@ fn priority(level: Level) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no writer panicked").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_journal_gets_a_priority_and_plain_text_in_one_line() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .event_format(Journal)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let _span = tracing::info_span!("start", worker = 1).entered();
+            tracing::warn!(cpu = 3, "no sibling");
+        });
+        let bytes = written.0.lock().expect("no writer panicked").clone();
+        let text = String::from_utf8(bytes).expect("text");
+        assert_eq!(text, "<4>start{worker=1}: no sibling cpu=3\n");
+    }
 
     #[test]
     fn levels_and_lists_are_filters_and_slips_are_not() {
