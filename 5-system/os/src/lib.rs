@@ -13,22 +13,20 @@
 //! | [`links`] | network devices: found, moved, configured, by rtnetlink |
 //! | [`quiet`] | namespaces in which the kernel keeps its hands off the packets |
 //! | [`tap`] | tap devices |
-//! | [`process`], [`lock`], [`huge`] | hardening, lock files, memory in huge pages |
-//! | [`readback`] | what `/proc` says the threads are now |
+//! | [`process`] | hardening, lock files, memory in huge pages |
+//! | [`proc`] | what `/proc` says the threads are now |
 //!
 //! Nothing here changes state of another thread than the calling one: all calls are the raw,
 //! per-thread ones of the kernel, not the C library's which reach every thread.
 
 pub mod cpus;
-pub mod huge;
 pub mod links;
-pub mod lock;
 pub mod netns;
 pub mod placement;
 pub mod privileges;
+pub mod proc;
 pub mod process;
 pub mod quiet;
-pub mod readback;
 pub mod seccomp;
 pub mod tap;
 pub mod threads;

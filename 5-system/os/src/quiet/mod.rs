@@ -1,19 +1,18 @@
 //! Namespaces in which the kernel keeps its hands off the packets.
 //!
 //! In `link` the devices are there for their frames alone: no IPv6, no forwarding, no answers, and
-//! each device drops the kernel's own copy of what it received ([`Links::mute`]). Packet sockets have
+//! each device drops the kernel's own copy of what it received ([`device`]). Packet sockets have
 //! theirs by then: taps come before the ingress hook on the way up.
 //!
 //! In `vpc` the kernel is the gateway's control plane: it has the addresses and answers for them,
 //! but what is not for itself is not its to forward, and it believes the gateway about where
 //! packets came from.
-//!
-//! [`Links::mute`]: crate::links::Links::mute
 
 mod hook;
 mod sysctl;
 
-use crate::netns::{NetnsHandle, run_in};
+use crate::links::{LinkError, Links};
+use crate::netns::{NetnsError, NetnsHandle, run_in};
 pub use sysctl::SysctlError;
 use sysctl::{Setting, raise, set_all};
 
@@ -21,7 +20,7 @@ use sysctl::{Setting, raise, set_all};
 ///
 /// # Errors
 /// A setting that can neither be made nor is as it should be already.
-pub fn prepare_link(netns: &NetnsHandle) -> Result<(), SysctlError> {
+pub fn link(netns: &NetnsHandle) -> Result<(), QuietError> {
     in_namespace(netns, || set_all(LINK))
 }
 
@@ -29,7 +28,7 @@ pub fn prepare_link(netns: &NetnsHandle) -> Result<(), SysctlError> {
 ///
 /// # Errors
 /// A setting that can neither be made nor is as it should be already.
-pub fn prepare_vpc(netns: &NetnsHandle) -> Result<(), SysctlError> {
+pub fn vpc(netns: &NetnsHandle) -> Result<(), QuietError> {
     in_namespace(netns, || set_all(VPC))
 }
 
@@ -38,7 +37,7 @@ pub fn prepare_vpc(netns: &NetnsHandle) -> Result<(), SysctlError> {
 ///
 /// # Errors
 /// A limit that cannot be raised; a gateway can do with the smaller tables, until they are full.
-pub fn raise_neighbour_limits() -> Result<(), SysctlError> {
+pub fn raise_neighbour_limits() -> Result<(), QuietError> {
     for &(key, least) in NEIGHBOUR_TABLES {
         raise(key, least)?;
     }
@@ -48,8 +47,32 @@ pub fn raise_neighbour_limits() -> Result<(), SysctlError> {
 fn in_namespace(
     netns: &NetnsHandle,
     work: impl FnOnce() -> Result<(), SysctlError> + Send,
-) -> Result<(), SysctlError> {
-    run_in(netns, work).map_err(SysctlError::Namespace)?.map_err(|error| error.inside(netns))
+) -> Result<(), QuietError> {
+    run_in(netns, work)?.map_err(|error| error.inside(netns))?;
+    Ok(())
+}
+
+/// A namespace or a device that could not be made quiet.
+#[derive(Debug, thiserror::Error)]
+pub enum QuietError {
+    /// The namespace could not be entered.
+    #[error(transparent)]
+    Namespace(#[from] NetnsError),
+    /// A setting could not be made.
+    #[error(transparent)]
+    Sysctl(#[from] SysctlError),
+    /// The device does not drop the kernel's copies.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
+/// Lets a device of `netns` drop the kernel's own copy of all that it receives; see
+/// [`Links::mute`].
+///
+/// # Errors
+/// As [`Links::mute`].
+pub fn device(netns: &NetnsHandle, name: &str) -> Result<(), QuietError> {
+    Ok(Links::open_in(netns)?.mute(name)?)
 }
 
 /// Settings of the `link` namespace, below `/proc/sys/net`.

@@ -3,37 +3,28 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::netns::{NetnsError, NetnsHandle};
+use crate::netns::NetnsHandle;
 
 /// A file below `/proc/sys/net`, and what is to be in it.
 pub(super) type Setting = (&'static str, &'static str);
 
 /// A setting that could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum SysctlError {
-    /// The namespace could not be entered.
-    #[error(transparent)]
-    Namespace(NetnsError),
-    /// The kernel refused.
-    #[error("namespace {namespace}: cannot set net/{key} to {value}: {source}")]
-    Refused {
-        /// Where.
-        namespace: String,
-        /// The file.
-        key: &'static str,
-        /// What should be in it.
-        value: String,
-        /// Why not.
-        source: io::Error,
-    },
+#[error("namespace {namespace}: cannot set net/{key} to {value}: {source}")]
+pub struct SysctlError {
+    /// Where.
+    pub namespace: String,
+    /// The file.
+    pub key: &'static str,
+    /// What should be in it.
+    pub value: String,
+    /// Why not.
+    pub source: io::Error,
 }
 
 impl SysctlError {
     pub(super) fn inside(mut self, netns: &NetnsHandle) -> Self {
-        match &mut self {
-            Self::Refused { namespace, .. } => *namespace = netns.name().to_owned(),
-            Self::Namespace(_) => {}
-        }
+        self.namespace = netns.name().to_owned();
         self
     }
 }
@@ -74,5 +65,5 @@ fn path_of(key: &str) -> PathBuf {
 
 fn refused(key: &'static str, value: &str, source: io::Error) -> SysctlError {
     let namespace = "of this thread".to_owned();
-    SysctlError::Refused { namespace, key, value: value.to_owned(), source }
+    SysctlError { namespace, key, value: value.to_owned(), source }
 }

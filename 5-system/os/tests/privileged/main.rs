@@ -3,8 +3,8 @@
 
 mod links;
 mod netns;
+mod proc;
 mod quiet;
-mod readback;
 mod support;
 mod tap;
 mod threads;

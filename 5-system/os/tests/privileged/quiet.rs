@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_os::links::Links;
 use portcullis_os::netns::{NetnsHandle, run_in};
-use portcullis_os::quiet::{prepare_link, prepare_vpc};
+use portcullis_os::quiet;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, eth, recv, socket_with};
@@ -68,7 +68,7 @@ fn ethertypes(frames: &[Vec<u8>]) -> Vec<u16> {
 
 #[test]
 fn a_muted_device_answers_nothing_and_packet_sockets_see_everything() {
-    // Without prepare_link, and with an address: it is the hook alone that keeps the kernel silent.
+    // Without quiet::link, and with an address: it is the hook alone that keeps the kernel silent.
     let mut wire = Wire::new(|_| {});
     wire.links.add_address("in", "192.0.2.2/24".parse().unwrap()).unwrap();
     wire.links.add_address_without_dad("in", "2001:db8::2/64".parse().unwrap()).unwrap();
@@ -123,7 +123,7 @@ fn a_device_that_leaves_the_namespace_is_muted_no_more() {
 
 #[test]
 fn a_quiet_namespace_sends_nothing_of_its_own() {
-    let mut wire = Wire::new(|netns| prepare_link(netns).unwrap());
+    let mut wire = Wire::new(|netns| quiet::link(netns).unwrap());
     let out = {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let open = || socket_with(AddressFamily::PACKET, SocketType::RAW, flags, Some(eth::ALL));
@@ -141,8 +141,8 @@ fn a_quiet_namespace_sends_nothing_of_its_own() {
 fn the_settings_of_both_namespaces_are_as_they_should_be() {
     let (link, vpc) = (TestNetns::new("link"), TestNetns::new("vpc"));
     for _twice in 0..2 {
-        prepare_link(&link.handle).unwrap();
-        prepare_vpc(&vpc.handle).unwrap();
+        quiet::link(&link.handle).unwrap();
+        quiet::vpc(&vpc.handle).unwrap();
     }
     let value =
         |netns: &TestNetns, key: &str| netns.run(&format!("sysctl -n net.{key}")).trim().to_owned();

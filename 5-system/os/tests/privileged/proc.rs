@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use portcullis_os::cpus::CpuSet;
 use portcullis_os::privileges::Privileges;
+use portcullis_os::proc::{SeccompMode, ThreadStatus, threads, threads_of};
 use portcullis_os::process::forbid_dumps;
-use portcullis_os::readback::{SeccompMode, ThreadStatus, threads, threads_of};
 use portcullis_os::threads::{
     NamespaceChoice, Role, SystemThreads, ThreadHandle, ThreadName, ThreadSpec, Threads,
     confine_this_thread,
@@ -33,7 +33,7 @@ fn started(
 
 #[test]
 fn a_thread_without_rights_reads_everything_about_the_others() {
-    let test = "readback::a_thread_without_rights_reads_everything_about_the_others";
+    let test = "proc::a_thread_without_rights_reads_everything_about_the_others";
     let output = in_own_process(test, &[], || {
         let netns = TestNetns::new("read");
         let inode = netns.handle.inode();

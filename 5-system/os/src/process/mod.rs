@@ -1,5 +1,11 @@
 //! What the process as a whole asks for: an end with its parent, no traces of its memory, room for
-//! locked memory.
+//! locked memory, memory in huge pages, and to be the only one of its name.
+
+mod huge;
+mod lock;
+
+pub use huge::{HugeAlloc, THRESHOLD};
+pub use lock::{Holder, LockError, LockFile};
 
 use rustix::io::Errno;
 use rustix::process::{

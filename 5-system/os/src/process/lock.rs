@@ -23,8 +23,10 @@ pub struct LockFile {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Somebody has it.
-    #[error("{path} is held by {holder}")]
+    #[error("{what} is taken by {holder} (it holds {path})")]
     Held {
+        /// What the lock stands for.
+        what: String,
         /// The file.
         path: PathBuf,
         /// Who has it.
@@ -61,11 +63,12 @@ impl fmt::Display for Holder {
 }
 
 impl LockFile {
-    /// Takes the lock, and writes this process's number into its file. Does not wait.
+    /// Takes the lock, and writes this process's number into its file. Does not wait. `what` is
+    /// what the lock stands for, in words: `gateway gw1`.
     ///
     /// # Errors
     /// [`LockError::Held`] says by whom.
-    pub fn take(path: &Path) -> Result<Self, LockError> {
+    pub fn take(path: &Path, what: &str) -> Result<Self, LockError> {
         let failed = |step| {
             let path = path.to_owned();
             move |source| LockError::File { step, path, source }
@@ -83,7 +86,11 @@ impl LockFile {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 let holder = holder(&mut file);
-                return Err(LockError::Held { path: path.to_owned(), holder });
+                return Err(LockError::Held {
+                    what: what.to_owned(),
+                    path: path.to_owned(),
+                    holder,
+                });
             }
             Err(errno) => return Err(failed("lock")(errno.into())),
         }
@@ -135,20 +142,22 @@ mod tests {
     #[test]
     fn a_second_gateway_is_told_who_has_the_lock_until_it_is_free() {
         let file = TestFile::new("second");
-        let lock = LockFile::take(&file.0).unwrap();
+        let lock = LockFile::take(&file.0, "gateway gw1").unwrap();
         assert_eq!(lock.path(), file.0);
-        let error = LockFile::take(&file.0).unwrap_err();
+        let error = LockFile::take(&file.0, "gateway gw1").unwrap_err();
         let own = std::process::id();
-        assert_eq!(error.to_string(), format!("{} is held by process {own}", file.0.display()));
+        let path = file.0.display();
+        let said = format!("gateway gw1 is taken by process {own} (it holds {path})");
+        assert_eq!(error.to_string(), said);
         drop(lock);
-        drop(LockFile::take(&file.0).unwrap());
+        drop(LockFile::take(&file.0, "gateway gw1").unwrap());
     }
 
     #[test]
     fn what_a_longer_number_left_behind_does_not_show() {
         let file = TestFile::new("longer");
         std::fs::write(&file.0, "123456789012345\nand more").unwrap();
-        let _lock = LockFile::take(&file.0).unwrap();
+        let _lock = LockFile::take(&file.0, "gateway gw1").unwrap();
         let text = std::fs::read_to_string(&file.0).unwrap();
         assert_eq!(text, format!("{}\n", std::process::id()));
     }
@@ -156,10 +165,10 @@ mod tests {
     #[test]
     fn a_holder_that_has_not_written_its_number_is_another_process() {
         let file = TestFile::new("unknown");
-        let lock = LockFile::take(&file.0).unwrap();
+        let lock = LockFile::take(&file.0, "gateway gw1").unwrap();
         for text in ["", "not a number", "-1"] {
             std::fs::write(&file.0, text).unwrap();
-            let error = LockFile::take(&file.0).unwrap_err();
+            let error = LockFile::take(&file.0, "gateway gw1").unwrap_err();
             assert!(matches!(error, LockError::Held { holder: Holder::Unknown, .. }), "{text}");
         }
         drop(lock);
@@ -167,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_missing_is_an_error_with_the_path() {
-        let error = LockFile::take(Path::new("/nowhere/portcullis.lock")).unwrap_err();
+        let error = LockFile::take(Path::new("/nowhere/portcullis.lock"), "x").unwrap_err();
         assert!(error.to_string().starts_with("cannot open /nowhere/portcullis.lock: "), "{error}");
     }
 }
