@@ -3,6 +3,8 @@
 //!
 //! Exit codes: 0, all is well; 1, it is not, and stderr says why; 2, the command was not understood.
 
+#![forbid(unsafe_code)]
+
 mod check;
 mod cli;
 mod error;
