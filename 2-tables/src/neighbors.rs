@@ -218,3 +218,95 @@ impl<K: Key> Family<K> {
         self.shards.iter().flat_map(|shard| shard.iter())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn host() -> impl Strategy<Value = (IfIndex, IpAddr)> {
+        let addr = prop_oneof![
+            (0u32..50).prop_map(|n| IpAddr::V4((0x0a00_0000 + n).into())),
+            (0u128..50).prop_map(|n| IpAddr::V6((0xfe80 << 112 | n).into())),
+        ];
+        ((0u16..3).prop_map(IfIndex), addr)
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_is_a_map_and_its_older_clones_are_left_alone(
+            steps in prop::collection::vec((host(), prop::option::weighted(0.6, 1u32..9)), 0..300),
+        ) {
+            let mut table = NeighborTable::new(7);
+            let mut model: HashMap<(IfIndex, IpAddr), NextHopId> = HashMap::new();
+            let mut old = Vec::new();
+            for (n, ((on, addr), hop)) in steps.into_iter().enumerate() {
+                if n % 50 == 0 {
+                    old.push((table.clone(), model.clone()));
+                }
+                match hop.map(NextHopId) {
+                    Some(hop) => prop_assert_eq!(
+                        table.insert(on, addr, hop), model.insert((on, addr), hop)),
+                    None => prop_assert_eq!(
+                        table.remove(on, addr), model.remove(&(on, addr))),
+                }
+            }
+            old.push((table, model));
+            for (table, model) in old {
+                prop_assert_eq!(table.len(), model.len());
+                prop_assert_eq!(table.is_empty(), model.is_empty());
+                for on in (0..3).map(IfIndex) {
+                    for n in 0..50 {
+                        for addr in [
+                            IpAddr::V4((0x0a00_0000 + n).into()),
+                            IpAddr::V6((0xfe80 << 112 | u128::from(n)).into()),
+                        ] {
+                            prop_assert_eq!(table.get(on, addr), model.get(&(on, addr)).copied());
+                        }
+                    }
+                }
+                let all: HashMap<_, _> =
+                    table.iter().map(|(on, addr, hop)| ((on, addr), hop)).collect();
+                prop_assert_eq!(all, model);
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_answers_as_single_lookups_do() {
+        let mut table = NeighborTable::new(1);
+        for n in 0..1000_u32 {
+            table.insert(IfIndex(1), IpAddr::V4(n.into()), NextHopId(n + 1));
+            table.insert(IfIndex(1), IpAddr::V6(u128::from(n).into()), NextHopId(n + 2001));
+        }
+        let hosts: Vec<_> = (0..2000_u32).map(|n| (IfIndex((n % 2) as u16), n)).collect();
+        let mut out = vec![NextHopId(9); 2000];
+        table.lookup_batch4(&hosts, &mut out);
+        for ((on, addr), hop) in hosts.iter().zip(&out) {
+            let there = *on == IfIndex(1) && *addr < 1000;
+            assert_eq!(*hop, if there { NextHopId(addr + 1) } else { NextHopId::NO_ROUTE });
+        }
+        let hosts: Vec<_> = hosts.into_iter().map(|(on, addr)| (on, u128::from(addr))).collect();
+        table.lookup_batch6(&hosts, &mut out);
+        for ((on, addr), hop) in hosts.iter().zip(&out) {
+            assert_eq!(*hop, table.lookup6(*on, *addr).unwrap_or_default());
+        }
+    }
+
+    #[test]
+    fn changing_a_clone_copies_one_shard_only() {
+        let mut table = NeighborTable::new(1);
+        for n in 0..10_000_u32 {
+            table.insert(IfIndex(1), IpAddr::V4(n.into()), NextHopId(1));
+        }
+        let old = table.clone();
+        table.insert(IfIndex(1), IpAddr::V4(5.into()), NextHopId(2));
+        let shared = old.v4.shards.iter().zip(table.v4.shards.iter());
+        assert_eq!(shared.filter(|(a, b)| !Arc::ptr_eq(a, b)).count(), 1);
+        let fullest = table.v4.shards.iter().map(|shard| shard.len()).max();
+        assert!(fullest < Some(10_000 / SHARDS * 2), "the shards are even");
+    }
+}

@@ -230,3 +230,6 @@ impl<T> Drop for Subscriber<T> {
         self.slot.seen.store(AWAY, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests;
