@@ -135,7 +135,7 @@ impl AfPacket {
                 "buffers are smaller than asked for: raise net.core.rmem_max and wmem_max"
             );
         }
-        socket.set_qdisc_bypass(true)?;
+        socket.set_qdisc_bypass(false)?;
         // Until it has joined its group, a socket would receive what others receive as well.
         socket.close_filter()?;
         socket.bind(link.index)?;
