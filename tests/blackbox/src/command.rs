@@ -7,6 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::interrupt;
+
 /// What a program left behind.
 #[derive(Clone, Debug)]
 pub struct Finished {
@@ -78,6 +80,7 @@ fn read(from: &mut impl Read) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+#[track_caller]
 fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let start = Instant::now();
     let mut pause = Duration::from_micros(500);
@@ -85,6 +88,7 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
         if let Some(status) = child.try_wait().expect("a child can be waited for") {
             return Some(status);
         }
+        interrupt::point();
         if start.elapsed() > limit {
             return None;
         }

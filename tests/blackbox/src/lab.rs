@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::command::{Background, finish};
 use crate::host::Host;
+use crate::interrupt::interrupted;
 
 /// Where `ip netns` keeps its names.
 pub(crate) const NETNS: &str = "/run/netns";
@@ -143,13 +144,14 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        let failed = std::thread::panicking() && !interrupted();
+        if failed {
             self.keep_evidence();
             eprintln!("what is left of the lab: {}", self.folder.display());
         }
         drop(self.reaper.stdin.take());
         let _ = self.reaper.wait();
-        if !std::thread::panicking() && std::env::var_os("PORTCULLIS_KEEP").is_none() {
+        if !failed && std::env::var_os("PORTCULLIS_KEEP").is_none() {
             let _ = fs::remove_dir_all(&self.folder);
             // Succeeds when no other run of the same test has left something there.
             let _ = self.folder.parent().map(fs::remove_dir);

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::Once;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,7 +11,9 @@ use serde_json::Value;
 use crate::command::{Background, Finished, finish};
 use crate::forwarder::{Forwarder, Plan, device};
 use crate::host::Host;
-use crate::lab::{Lab, target};
+use crate::interrupt::interrupted;
+use crate::lab::Lab;
+use crate::programs::binary;
 use crate::show;
 use crate::wait::wait_until;
 
@@ -217,7 +218,7 @@ impl Portcullis {
 
 impl Drop for Portcullis {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !interrupted() {
             for what in ["threads", "interfaces", "routes", "neighbors", "drops", "counters"] {
                 let mut command = Command::new("timeout");
                 command.arg("5").arg(&self.program).args(["show", what, "--json", "--socket"]);
@@ -249,28 +250,6 @@ fn refusal(program: &Path, host: &Host, wrapper: &[&str], file: &Path, socket: &
 fn run(program: &Path, host: &Host, file: &Path, socket: &Path) -> Background {
     let (program, file) = (program.to_string_lossy(), file.to_string_lossy());
     host.start_words(&[&program, "run", "-c", &file, "--socket", &socket.to_string_lossy()])
-}
-
-/// Where the command lies, once it has been built.
-///
-/// # Panics
-///
-/// If it can't be built.
-#[track_caller]
-#[must_use]
-pub fn binary(release: bool) -> PathBuf {
-    static DEBUG: Once = Once::new();
-    static RELEASE: Once = Once::new();
-    let (once, profile) = if release { (&RELEASE, "release") } else { (&DEBUG, "dev") };
-    once.call_once(|| {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../7-command/Cargo.toml");
-        command.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(manifest);
-        // Building from nothing takes longer than any command of a test may.
-        let output = command.output().expect("cargo can be run");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    });
-    target().join(if release { "release" } else { "debug" }).join("portcullis")
 }
 
 /// A socket's path is short: the lab's own folder may lie too deep for it.

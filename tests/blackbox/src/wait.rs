@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::interrupt;
+
 /// Calls `condition` until it holds, and says how long that took.
 ///
 /// # Panics
@@ -17,6 +19,7 @@ pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bo
         if condition() {
             return start.elapsed();
         }
+        interrupt::point();
         assert!(start.elapsed() < limit, "{what}: not within {limit:?}");
         sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));

@@ -1,0 +1,42 @@
+//! The workspace's own programs, built when they are first needed.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Mutex;
+
+use crate::lab::target;
+
+/// Where the `portcullis` command lies, once it has been built.
+///
+/// # Panics
+///
+/// If it can't be built.
+#[track_caller]
+#[must_use]
+pub fn binary(release: bool) -> PathBuf {
+    built("portcullis", "portcullis", release)
+}
+
+/// Where the traffic generator lies, once it has been built.
+#[track_caller]
+pub(crate) fn load() -> PathBuf {
+    built("portcullis-blackbox", "portcullis-load", true)
+}
+
+#[track_caller]
+fn built(package: &'static str, program: &'static str, release: bool) -> PathBuf {
+    static BUILT: Mutex<BTreeSet<(&str, bool)>> = Mutex::new(BTreeSet::new());
+    let mut built = BUILT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if !built.contains(&(program, release)) {
+        let profile = if release { "release" } else { "dev" };
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        command.args(["build", "--quiet", "--package", package, "--bin", program]);
+        command.args(["--profile", profile]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        // Building from nothing takes longer than any command of a test may.
+        let output = command.output().expect("cargo can be run");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        built.insert((program, release));
+    }
+    target().join(if release { "release" } else { "debug" }).join(program)
+}

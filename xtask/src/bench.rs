@@ -1,0 +1,94 @@
+//! `cargo xtask bench`: the gateway beside its peers, in one run.
+
+mod memory;
+mod table;
+mod veth;
+
+use std::fmt::Write as _;
+use std::fs;
+
+use crate::packages;
+use crate::run::{need_root, output};
+
+/// What to measure, and how often.
+#[derive(Debug)]
+pub(crate) struct Options {
+    rounds: usize,
+    memory: bool,
+    veth: bool,
+    markdown: Option<String>,
+}
+
+impl Options {
+    /// Reads the command line.
+    pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
+        let mut options = Self { rounds: 5, memory: true, veth: true, markdown: None };
+        let mut words = words.iter();
+        while let Some(&word) = words.next() {
+            let mut value = || words.next().copied().ok_or(format!("{word} needs a value"));
+            match word {
+                "--rounds" => {
+                    let text = value()?;
+                    options.rounds = text.parse().map_err(|_| format!("{text} is no number"))?;
+                }
+                "--only" => match value()? {
+                    "memory" => options.veth = false,
+                    "veth" => options.memory = false,
+                    other => return Err(format!("--only memory or --only veth, not {other}")),
+                },
+                "--markdown" => options.markdown = Some(value()?.to_owned()),
+                _ => return Err(format!("unknown option {word}")),
+            }
+        }
+        options.rounds = options.rounds.max(1);
+        Ok(options)
+    }
+}
+
+/// Measures, and prints tables that are Markdown as well.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    need_root()?;
+    packages::install(packages::LAB)?;
+    packages::install(packages::BENCH)?;
+    let mut report = heading()?;
+    if options.memory {
+        report += &memory::run(options.rounds)?;
+    }
+    if options.veth {
+        report += &veth::run(options.rounds)?;
+    }
+    println!("\n{report}");
+    match &options.markdown {
+        Some(file) => fs::write(file, report).map_err(|error| format!("{file}: {error}")),
+        None => Ok(()),
+    }
+}
+
+/// Where and when this was measured.
+fn heading() -> Result<String, String> {
+    let cpus = fs::read_to_string("/proc/cpuinfo").map_err(|error| error.to_string())?;
+    let mut models = cpus.lines().filter_map(|line| line.strip_prefix("model name"));
+    let model = models.next().unwrap_or("unknown").trim_start_matches([' ', '\t', ':']);
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = output("uname", &["-r"])?;
+    let date = output("date", &["--utc", "+%Y-%m-%d %H:%M"])?;
+    let commit = output("git", &["rev-parse", "--short", "HEAD"])?;
+    let load = fs::read_to_string("/proc/loadavg").map_err(|error| error.to_string())?;
+    let load = load.split_whitespace().next().unwrap_or_default();
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "Measured {} UTC at commit {}, on {count} x {model}, Linux {}, load {load} before.\n",
+        date.trim(),
+        commit.trim(),
+        kernel.trim()
+    );
+    Ok(text)
+}
+
+/// The middle one of some values.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}

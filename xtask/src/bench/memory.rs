@@ -1,0 +1,175 @@
+//! The pipeline in memory beside the plain loop over DPDK's rte_fib.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::median;
+use super::table::Table;
+use crate::run::{cargo, output, root, run as run_program};
+
+/// An IP version and a number of routes.
+type Case = (u8, u64);
+
+const CASES: [Case; 5] = [(4, 1), (4, 20_000), (4, 1_000_000), (6, 1), (6, 250_000)];
+
+/// Figures of one program, a list of samples per case.
+#[derive(Default)]
+struct Figures(BTreeMap<Case, Vec<f64>>);
+
+impl Figures {
+    fn add(&mut self, case: Case, value: f64) {
+        self.0.entry(case).or_default().push(value);
+    }
+
+    fn median(&self, case: Case) -> f64 {
+        self.0.get(&case).map_or(f64::NAN, |samples| median(samples))
+    }
+}
+
+/// Alternates between the two, and puts them side by side.
+pub(crate) fn run(rounds: usize) -> Result<String, String> {
+    let build = ["build", "--quiet", "--release", "-p", "portcullis-bench"];
+    run_program(&cargo(), &build)?;
+    let plain_loop = compile()?;
+    let _pages = HugePages::reserve(1100);
+
+    let (mut ours, mut plain, mut with_generator) =
+        (Figures::default(), Figures::default(), Figures::default());
+    let (mut allocations, mut hertz) = (0, f64::NAN);
+    for round in 1..=rounds {
+        println!("in memory, round {round} of {rounds}");
+        for row in rows(&output(&cargo(), &BENCH)?)? {
+            if let Some(case) = case(&row) {
+                ours.add(case, figure(&row, "tsc_clocks_per_packet")?);
+                allocations += row["allocations"].as_u64().unwrap_or(0);
+            }
+        }
+        for row in rows(&output(&plain_loop, &["--passes", "500"])?)? {
+            if let Some(case) = case(&row) {
+                plain.add(case, figure(&row, "tsc_clocks_per_packet")?);
+                with_generator.add(case, figure(&row, "tsc_clocks_with_generator")?);
+                hertz = figure(&row, "tsc_hz")?;
+            }
+        }
+    }
+
+    let mut table = Table::new(&[
+        "in memory, 64 bytes, one core",
+        "Mpps",
+        "ns",
+        "clocks",
+        "instructions",
+        "plain loop Mpps",
+        "clocks",
+        "(with its generator)",
+        "ratio",
+    ]);
+    for wanted in CASES {
+        let (own, other) = (ours.median(wanted), plain.median(wanted));
+        table.row(vec![
+            format!("IPv{}, {} routes", wanted.0, wanted.1),
+            format!("{:.1}", hertz / own / 1e6),
+            format!("{:.1}", own / hertz * 1e9),
+            format!("{own:.1}"),
+            instructions(wanted).map_or("-".to_owned(), |count| format!("{count:.0}")),
+            format!("{:.1}", hertz / other / 1e6),
+            format!("{other:.1}"),
+            format!("({:.1})", with_generator.median(wanted)),
+            format!("{:.2}", other / own),
+        ]);
+    }
+    let heap = format!(
+        "Medians of {rounds} alternating runs; allocations while packets were processed: \
+         {allocations}.\n\n"
+    );
+    Ok(table.text() + &heap)
+}
+
+const BENCH: [&str; 7] = ["run", "--quiet", "--release", "-p", "portcullis-bench", "--", "--json"];
+
+fn rows(said: &str) -> Result<Vec<Value>, String> {
+    serde_json::from_str(said).map_err(|error| format!("{error}: {said}"))
+}
+
+fn figure(row: &Value, name: &str) -> Result<f64, String> {
+    row[name].as_f64().ok_or_else(|| format!("no {name} in {row}"))
+}
+
+/// Ours say `ip4-...`, the plain loop's `ipv4`.
+fn case(row: &Value) -> Option<Case> {
+    let name = row["case"].as_str().or(row["family"].as_str())?;
+    let version = if name.contains('6') { 6 } else { 4 };
+    Some((version, row["routes"].as_u64()?))
+}
+
+/// Builds the plain loop with Debian's DPDK.
+fn compile() -> Result<String, String> {
+    let program = root().join("target/plain_loop");
+    let flags = output("pkg-config", &["--cflags", "--libs", "libdpdk"])?;
+    let source = root().join("bench/peers/plain_loop.c");
+    let mut words = vec!["-O3", "-march=native", "-o"];
+    let (program, source) = (text(program), text(source));
+    words.extend([program.as_str(), source.as_str()]);
+    words.extend(flags.split_whitespace());
+    run_program("gcc", &words)?;
+    Ok(program)
+}
+
+fn text(path: PathBuf) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Instructions per packet, as callgrind counts them; none where it can't.
+fn instructions(wanted: Case) -> Option<f64> {
+    const ROUNDS: [u64; 2] = [100, 300];
+    const BATCH: f64 = 64.0;
+    let name = match wanted {
+        (4, 1) => "ip4-1",
+        (4, 1_000_000) => "ip4-1m",
+        (6, 250_000) => "ip6-250k",
+        _ => return None,
+    };
+    let count = |rounds: u64| {
+        let said = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(root().join("target/release/portcullis-bench"))
+            .args(["--rounds", name, &rounds.to_string()])
+            .output()
+            .ok()?;
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        let line = said.lines().find(|line| line.contains("Collected : "))?;
+        line.split("Collected : ").nth(1)?.trim().parse::<f64>().ok()
+    };
+    let [few, many] = [count(ROUNDS[0])?, count(ROUNDS[1])?];
+    Some((many - few) / ((ROUNDS[1] - ROUNDS[0]) as f64 * BATCH))
+}
+
+/// Huge pages for DPDK, given back when dropped.
+struct HugePages(Option<String>);
+
+const HUGE_PAGES: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+
+impl HugePages {
+    /// The plain loop does without where there are none, and says so.
+    fn reserve(count: u32) -> Self {
+        let before = fs::read_to_string(HUGE_PAGES).ok();
+        let enough = |text: &String| text.trim().parse::<u32>().is_ok_and(|have| have >= count);
+        if before.as_ref().is_none_or(enough) {
+            return Self(None);
+        }
+        let _ = fs::write(HUGE_PAGES, count.to_string());
+        Self(before)
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = fs::write(HUGE_PAGES, before);
+        }
+    }
+}

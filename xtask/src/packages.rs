@@ -1,0 +1,47 @@
+//! The Debian packages that tests, demo and benchmarks use: the one list of them.
+
+use std::process::{Command, Stdio};
+
+use crate::run::run;
+
+/// What the laboratory uses.
+pub(crate) const LAB: &[&str] = &[
+    "ethtool",
+    "frr",
+    "iperf3",
+    "iproute2",
+    "iputils-ping",
+    "iputils-tracepath",
+    "libc6-dev",
+    "nftables",
+    "procps",
+    "python3-scapy",
+    "tcpdump",
+    "traceroute",
+    "tshark",
+    "util-linux",
+];
+
+/// What only the benchmarks use: testpmd, and what the plain loop is built with.
+pub(crate) const BENCH: &[&str] = &["dpdk", "gcc", "libdpdk-dev", "pkg-config"];
+
+/// Installs what is missing of a list.
+pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
+    let missing: Vec<&str> = packages.iter().copied().filter(|name| !is_installed(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing {}", missing.join(" "));
+    let apt = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"];
+    run("env", &[&apt[..], &["update"]].concat())?;
+    let install = ["install", "--yes", "--no-install-recommends"];
+    run("env", &[&apt[..], &install, &missing].concat())
+}
+
+fn is_installed(package: &str) -> bool {
+    let query = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${db:Status-Status}", package])
+        .stderr(Stdio::null())
+        .output();
+    query.is_ok_and(|query| query.stdout == b"installed")
+}

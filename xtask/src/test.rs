@@ -1,0 +1,33 @@
+//! `cargo xtask test`: everything that must hold before a change goes in.
+
+use std::time::Instant;
+
+use crate::packages;
+use crate::run::{cargo, need_root, run};
+
+/// A step's name, and cargo's arguments.
+const STEPS: &[(&str, &[&str])] = &[
+    ("format", &["fmt", "--all", "--check"]),
+    ("lints", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
+    // What is measured is built as users build it.
+    (
+        "release build",
+        &["build", "--quiet", "--release", "-p", "portcullis", "-p", "portcullis-blackbox"],
+    ),
+    ("build", &["build", "--quiet", "--workspace", "--all-targets"]),
+    ("tests", &["test", "--workspace", "--no-fail-fast"]),
+];
+
+pub(crate) fn run_steps() -> Result<(), String> {
+    need_root()?;
+    let start = Instant::now();
+    packages::install(packages::LAB)?;
+    for (name, arguments) in STEPS {
+        let step = Instant::now();
+        println!("== {name}");
+        run(&cargo(), arguments)?;
+        println!("== {name}: {:.0} s", step.elapsed().as_secs_f64());
+    }
+    println!("== everything passed in {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
