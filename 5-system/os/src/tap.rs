@@ -153,17 +153,6 @@ impl Tap {
             .map_err(|errno| self.failed(failed_step("set its MAC address", errno)))
     }
 
-    /// Tells the kernel whether it has carrier.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn set_carrier(&self, carrier: bool) -> Result<(), TapError> {
-        let mut carrier = libc::c_int::from(carrier);
-        // SAFETY: TUNSETCARRIER reads an int.
-        unsafe { ioctl_pointer(&self.fd, libc::TUNSETCARRIER, &mut carrier) }
-            .map_err(|errno| self.failed(failed_step("set its carrier", errno)))
-    }
-
     /// The descriptor alone. The tap stays.
     #[must_use]
     pub fn into_fd(self) -> OwnedFd {

@@ -38,8 +38,9 @@ pub(super) const COMMON: &[Allow] = &[
     allow_if(libc::SYS_prctl, 0, &[PR_GET_AUXV]),
     // Seeds of hash tables.
     allow(libc::SYS_getrandom),
-    // Closing what the thread owns.
+    // Closing what the thread owns; a debug build asks first whether it is open.
     allow(libc::SYS_close),
+    allow_if(libc::SYS_fcntl, 1, &[libc::F_GETFD as u32]),
     // Messages, those of a panic among them, leave on standard error, several pieces at once.
     allow(libc::SYS_writev),
     // A backtrace shows paths relative to the working directory.

@@ -33,7 +33,6 @@ pub(super) const MANAGER: &[Allow] = &[
         1,
         &[
             libc::F_DUPFD_CLOEXEC as u32,
-            libc::F_GETFD as u32,
             libc::F_SETFD as u32,
             libc::F_GETFL as u32,
             libc::F_SETFL as u32,

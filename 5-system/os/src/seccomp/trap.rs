@@ -3,9 +3,6 @@
 
 use super::{Allow, allow, allow_if};
 
-/// `TUNSETCARRIER`, `_IOW('T', 226, int)`: the tap follows the device's carrier.
-const TUNSETCARRIER: u32 = 0x4004_54e2;
-
 /// Calls of the trap thread.
 pub(super) const TRAP: &[Allow] = &[
     // Frames to and from taps, header and payload in pieces.
@@ -25,12 +22,9 @@ pub(super) const TRAP: &[Allow] = &[
         1,
         &[
             libc::F_DUPFD_CLOEXEC as u32,
-            libc::F_GETFD as u32,
             libc::F_SETFD as u32,
             libc::F_GETFL as u32,
             libc::F_SETFL as u32,
         ],
     ),
-    // Carrier of a tap, and nothing else of it.
-    allow_if(libc::SYS_ioctl, 1, &[TUNSETCARRIER]),
 ];

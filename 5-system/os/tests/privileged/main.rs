@@ -4,7 +4,9 @@
 mod links;
 mod netns;
 mod proc;
+mod process;
 mod quiet;
+mod roles;
 mod support;
 mod tap;
 mod threads;
