@@ -79,6 +79,12 @@ pub fn exchange() -> io::Result<(IoEnd, PipelineEnd)> {
 }
 
 impl IoEnd {
+    /// What wakes the I/O thread, for whoever asks it to stop.
+    #[must_use]
+    pub const fn doorbell(&self) -> &Doorbell {
+        &self.doorbell
+    }
+
     /// Whether the pipeline has given back all it was sent.
     pub(crate) const fn is_all_home(&self) -> bool {
         self.spares.len() == BATCHES

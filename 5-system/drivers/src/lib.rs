@@ -9,4 +9,4 @@ mod port;
 pub mod vlan;
 pub mod vnet_hdr;
 
-pub use port::{Port, PortCounters, PortState, PortStatus, TxOffload};
+pub use port::{Port, PortCounters, PortState, PortStatus};

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_packet::{DropReason, IfIndex, Packet, Pool};
+use portcullis_packet::{DropReason, IfIndex, Packet, Pool, TxOffload};
 
-use crate::{Port, PortState, PortStatus, TxOffload};
+use crate::{Port, PortState, PortStatus};
 
 /// Frames on their way in one direction.
 #[derive(Debug)]

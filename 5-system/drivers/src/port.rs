@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use portcullis_packet::{Counter, DropCounters, IfIndex, Mac, Packet, Pool};
+use portcullis_packet::{Counter, DropCounters, IfIndex, Mac, Packet, Pool, TxOffload};
 
 /// One queue of one network device. It belongs to one thread, which polls it.
 ///
@@ -36,23 +36,6 @@ pub trait Port: Send {
 
     /// What the port takes unfinished.
     fn offload(&self) -> TxOffload;
-}
-
-/// What a port finishes itself when a frame's [`Offload`](portcullis_packet::Offload) asks for it.
-/// The rest must be done before the frame is handed to [`Port::transmit`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TxOffload {
-    /// Completes transport checksums.
-    pub checksum: bool,
-    /// Takes TCP super-frames over IPv4 and IPv6.
-    pub tcp_segmentation: bool,
-    /// Takes UDP super-frames.
-    pub udp_segmentation: bool,
-}
-
-impl TxOffload {
-    /// Everything that `Offload` can ask for.
-    pub const ALL: Self = Self { checksum: true, tcp_segmentation: true, udp_segmentation: true };
 }
 
 /// What a port's device is able to do now.

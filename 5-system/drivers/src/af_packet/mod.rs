@@ -18,14 +18,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use portcullis_packet::{DropReason, IfIndex, Packet, Pool};
+use portcullis_packet::{DropReason, IfIndex, Packet, Pool, TxOffload};
 
 pub use self::fanout::Member;
 use self::link::{DeviceName, Link};
 use self::receive::Receiver;
 use self::socket::{KernelIndex, Socket};
 use self::transmit::{Broken, Transmitter};
-use crate::{Port, PortState, PortStatus, TxOffload};
+use crate::{Port, PortState, PortStatus};
 
 /// Which device to open, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
