@@ -11,9 +11,8 @@ pub(super) const IO: &[Allow] = &[
     allow(libc::SYS_sendmmsg),
     allow(libc::SYS_sendmsg),
     allow(libc::SYS_sendto),
-    // A device that went away and came back gets a new socket: packet sockets and the datagram
-    // socket that interface ioctls are asked on; no others.
-    allow_if(libc::SYS_socket, 0, &[libc::AF_PACKET as u32, libc::AF_INET as u32]),
+    // A device that went away and came back gets a new socket: packet sockets and no others.
+    allow_if(libc::SYS_socket, 0, &[libc::AF_PACKET as u32]),
     allow(libc::SYS_bind),
     // Ring sizes, fan-out, vnet headers, statistics, and the error that ended a socket.
     allow(libc::SYS_setsockopt),

@@ -187,14 +187,81 @@ fn a_panic_under_the_filter_shows_where_it_was() {
 }
 
 #[test]
+fn a_backtrace_that_may_not_open_files_is_poorer_but_no_offence() {
+    let name = "threads::a_backtrace_that_may_not_open_files_is_poorer_but_no_offence";
+    let output = in_own_process(name, &[("RUST_BACKTRACE", "0")], || {
+        let threads = SystemThreads::new(|_| {});
+        for role in Role::ALL {
+            let run = move || {
+                let trace = std::backtrace::Backtrace::force_capture().to_string();
+                let opened = std::fs::File::open("/proc/self/maps");
+                assert_eq!(opened.is_ok(), role == Role::Control, "{trace}");
+            };
+            threads.start(spec(role, NamespaceChoice::Inherit), job(run)).unwrap().join().unwrap();
+        }
+    });
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Something that a thread of some role must not do.
+type Offence = (Role, &'static str, fn());
+
+const OFFENCES: &[Offence] = &[
+    (Role::Pipeline, "socket", || drop(std::net::UdpSocket::bind("127.0.0.1:0"))),
+    (Role::Pipeline, "code", map_code),
+    (Role::Pipeline, "signal", signal_another),
+    (Role::Pipeline, "namespace", leave_the_namespace),
+    (Role::Io, "socket", || drop(std::net::UdpSocket::bind("127.0.0.1:0"))),
+    (Role::Io, "code", map_code),
+    (Role::Io, "device", set_a_device_down),
+    (Role::Trap, "socket", || drop(std::net::UdpSocket::bind("127.0.0.1:0"))),
+    (Role::Trap, "device", set_a_device_down),
+    (Role::Manager, "socket", || drop(std::net::UdpSocket::bind("127.0.0.1:0"))),
+    (Role::Manager, "namespace", leave_the_namespace),
+    (Role::Control, "file", || drop(std::fs::File::create("/dev/null"))),
+    (Role::Control, "program", || drop(std::process::Command::new("true").status())),
+    (Role::Control, "thread", || drop(std::thread::Builder::new().spawn(|| {}))),
+    (Role::Control, "code", map_code),
+    (Role::Control, "namespace", leave_the_namespace),
+];
+
+fn map_code() {
+    let protection = libc::PROT_READ | libc::PROT_EXEC;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
+    unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };
+}
+
+fn signal_another() {
+    // SAFETY: signal 0 is none: it only asks whether it could be sent.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), 0) };
+}
+
+fn leave_the_namespace() {
+    // SAFETY: no CLONE_FILES; and it is not let through.
+    unsafe { libc::unshare(libc::CLONE_NEWNET) };
+}
+
+fn set_a_device_down() {
+    // SAFETY: the request reads a `struct ifreq` that may be zero; and it is not let through.
+    unsafe {
+        let request: libc::ifreq = std::mem::zeroed();
+        libc::ioctl(0, libc::SIOCSIFFLAGS, &raw const request);
+    }
+}
+
+#[test]
 fn a_forbidden_call_ends_the_whole_process() {
     use std::os::unix::process::ExitStatusExt;
+    const WHICH: &str = "PCOS_OFFENCE";
     let name = "threads::a_forbidden_call_ends_the_whole_process";
-    let output = in_own_process(name, &[], || {
-        let threads = SystemThreads::new(|_| {});
-        let run = || drop(std::net::UdpSocket::bind("127.0.0.1:0"));
-        let handle = threads.start(spec(Role::Pipeline, NamespaceChoice::Inherit), job(run));
-        handle.unwrap().join().unwrap();
-    });
-    assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{output:?}");
+    for (number, (role, what, _)) in OFFENCES.iter().enumerate() {
+        let output = in_own_process(name, &[(WHICH, &number.to_string())], || {
+            let number: usize = std::env::var(WHICH).unwrap().parse().unwrap();
+            let (role, _, offend) = OFFENCES[number];
+            let spec = spec(role, NamespaceChoice::Inherit);
+            SystemThreads::new(|_| {}).start(spec, job(offend)).unwrap().join().unwrap();
+        });
+        assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{role} {what}: {output:?}");
+    }
 }
