@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libc::{cmsghdr, iovec, mmsghdr, msghdr};
 use portcullis_packet::{DropReason, IfIndex, LARGE_CAPACITY, Packet, Pool, SMALL_CAPACITY};
+use portcullis_wire::offload;
 
 use crate::vlan::{self, Tag};
 use crate::{PortCounters, vnet_hdr};
@@ -59,6 +60,7 @@ impl Receiver {
                 // SAFETY: a `msghdr` is made of integers and pointers: all zero is valid.
                 let mut header: msghdr = unsafe { std::mem::zeroed() };
                 header.msg_iov = iovecs.as_mut_ptr();
+                header.msg_iovlen = iovecs.len();
                 header.msg_control = control.0.as_mut_ptr().cast();
                 mmsghdr { msg_hdr: header, msg_len: 0 }
             })
@@ -97,7 +99,7 @@ impl Receiver {
         let mut packets = 0;
         let mut bytes = 0;
         for (slot, message) in self.slots.iter_mut().zip(&self.messages).take(received) {
-            match slot.take(message) {
+            match slot.take(message, pool) {
                 Ok(mut packet) => {
                     packet.meta_mut().rx_if = interface;
                     packets += 1;
@@ -114,7 +116,8 @@ impl Receiver {
         Ok(received)
     }
 
-    /// Fills the buffers of the first `wanted` slots up, and says how many of them can receive.
+    /// Fills the first `wanted` slots up, and says how many of them can receive. A slot receives only
+    /// with both its buffers: while large ones are lacking, frames wait in the socket.
     fn arm(&mut self, pool: &mut Pool, wanted: usize) -> usize {
         let slots = self.slots.iter_mut().zip(&mut self.messages).zip(&mut self.iovecs);
         let mut armed = 0;
@@ -129,13 +132,15 @@ impl Receiver {
             }
             if slot.large.is_none() {
                 slot.large = pool.take_large().and_then(with_all_its_length);
-                if let Some(rest) =
-                    slot.large.as_mut().and_then(|large| large.data_mut().get_mut(SMALL_CAPACITY..))
-                {
-                    *back = iovec { iov_base: rest.as_mut_ptr().cast(), iov_len: rest.len() };
-                }
+                let Some(rest) = slot
+                    .large
+                    .as_mut()
+                    .and_then(|large| large.data_mut().get_mut(SMALL_CAPACITY..))
+                else {
+                    break;
+                };
+                *back = iovec { iov_base: rest.as_mut_ptr().cast(), iov_len: rest.len() };
             }
-            message.msg_hdr.msg_iovlen = if slot.large.is_some() { 2 } else { 1 };
             // The kernel leaves here how much of it it used.
             message.msg_hdr.msg_controllen = size_of_val(&control.0);
             armed += 1;
@@ -156,11 +161,11 @@ fn with_all_its_length(mut packet: Packet) -> Option<Packet> {
 }
 
 impl Slot {
-    /// Takes the received frame out of the slot. After an error its buffers stay for the next one.
-    fn take(&mut self, message: &mmsghdr) -> Result<Packet, DropReason> {
+    /// Takes the received frame out of the slot. After an error its buffers stay for the next one,
+    /// or are in `pool`.
+    fn take(&mut self, message: &mmsghdr, pool: &mut Pool) -> Result<Packet, DropReason> {
         if message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
-            let too_large = self.large.is_some();
-            return Err(if too_large { DropReason::RxTooLarge } else { DropReason::RxNoBuffer });
+            return Err(DropReason::RxTooLarge);
         }
         let small = self.small.as_ref().ok_or(DropReason::RxNoBuffer)?;
         let (header, front) = small.data().split_first_chunk().ok_or(DropReason::BadOffload)?;
@@ -180,12 +185,21 @@ impl Slot {
         };
         let mut packet = packet.ok_or(DropReason::RxTooLarge)?;
         packet.meta_mut().offload = offload;
-        if let Some(tag) = stripped_tag(&message.msg_hdr)
-            && !vlan::insert(&mut packet, tag)
+        let flaw = if offload::validate(&offload, packet.data()).is_err() {
+            Some(DropReason::BadOffload)
+        } else if stripped_tag(&message.msg_hdr).is_some_and(|tag| !vlan::insert(&mut packet, tag))
         {
-            return Err(DropReason::UnknownVlan);
+            Some(DropReason::UnknownVlan)
+        } else {
+            None
+        };
+        match flaw {
+            None => Ok(packet),
+            Some(reason) => {
+                pool.put(packet);
+                Err(reason)
+            }
         }
-        Ok(packet)
     }
 }
 
