@@ -6,11 +6,12 @@
 //! next random destination;
 //! that is not timed. Time is the processor's time-stamp counter, read before and after each batch.
 //!
-//! `--only CASE` measures one case; `--samples N` sets how many; `--rounds CASE N` does N batches of
+//! `--only CASE` measures one case; `--samples N` sets how many; `--instructions` counts them under valgrind; `--rounds CASE N` does N batches of
 //! one case and nothing else, for callgrind.
 
 mod alloc;
 mod cases;
+mod instructions;
 mod rng;
 mod routes;
 mod run;
@@ -23,20 +24,27 @@ use cases::Case;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (cases, samples, json) = match parse(&words) {
-        Ok(Plan::Measure { cases, samples, json }) => (cases, samples, json),
+    let (cases, samples, json, count) = match parse(&words) {
+        Ok(Plan::Measure { cases, samples, json, count }) => (cases, samples, json, count),
         Ok(Plan::Rounds { case, count }) => {
             run::Bench::new(case).rounds(count);
             return ExitCode::SUCCESS;
         }
         Err(message) => {
-            eprintln!("{message}\nusage: portcullis-bench [--json] [--only CASE]... [--samples N]");
+            eprintln!(
+                "{message}\nusage: portcullis-bench [--json] [--instructions] [--only CASE]... [--samples N]"
+            );
             eprintln!("       portcullis-bench --rounds CASE N");
             eprintln!("cases: {}", Case::ALL.map(Case::name).join(" "));
             return ExitCode::from(2);
         }
     };
-    let results = run::measure(&cases, samples);
+    let mut results = run::measure(&cases, samples);
+    if count {
+        for result in &mut results {
+            result.instructions = instructions::count(result.case);
+        }
+    }
     if json {
         println!("{}", table::json(&results));
     } else {
@@ -46,17 +54,18 @@ fn main() -> ExitCode {
 }
 
 enum Plan {
-    Measure { cases: Vec<Case>, samples: usize, json: bool },
+    Measure { cases: Vec<Case>, samples: usize, json: bool, count: bool },
     Rounds { case: Case, count: u64 },
 }
 
 fn parse(words: &[&str]) -> Result<Plan, String> {
-    let (mut cases, mut samples, mut json) = (Vec::new(), 9, false);
+    let (mut cases, mut samples, mut json, mut count) = (Vec::new(), 9, false, false);
     let mut words = words.iter();
     while let Some(&word) = words.next() {
         let mut value = || words.next().copied().ok_or(format!("{word} needs a value"));
         match word {
             "--json" => json = true,
+            "--instructions" => count = true,
             "--only" => cases.push(Case::named(value()?)?),
             "--samples" => samples = number(value()?)? as usize,
             "--rounds" => {
@@ -69,7 +78,7 @@ fn parse(words: &[&str]) -> Result<Plan, String> {
     if cases.is_empty() {
         cases = Case::ALL.to_vec();
     }
-    Ok(Plan::Measure { cases, samples: samples.max(1), json })
+    Ok(Plan::Measure { cases, samples: samples.max(1), json, count })
 }
 
 fn number(text: &str) -> Result<u64, String> {
