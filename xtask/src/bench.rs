@@ -1,11 +1,14 @@
 //! `cargo xtask bench`: the gateway beside its peers, in one run.
 
+mod huge_pages;
 mod memory;
 mod table;
 mod veth;
 
 use std::fmt::Write as _;
 use std::fs;
+
+use huge_pages::HugePages;
 
 use crate::packages;
 use crate::run::{need_root, output};
@@ -51,6 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     packages::install(packages::LAB)?;
     packages::install(packages::BENCH)?;
     let mut report = heading()?;
+    let _pages = HugePages::reserve(1100);
     if options.memory {
         report += &memory::run(options.rounds)?;
     }

@@ -55,7 +55,7 @@ impl Target {
     pub fn new(host: &Host, interface: &str, address: &str) -> Self {
         let rules = format!(
             "table netdev flood {{ chain in {{ type filter hook ingress device {interface} \
-             priority 0; udp dport 9 drop; }} }}"
+             priority 0; udp dport 9 drop\n}}\n}}"
         );
         host.run_words(&["nft", &rules]);
         let program = programs::load();

@@ -1,7 +1,6 @@
 //! The pipeline in memory beside the plain loop over DPDK's rte_fib.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -35,7 +34,6 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
     let build = ["build", "--quiet", "--release", "-p", "portcullis-bench"];
     run_program(&cargo(), &build)?;
     let plain_loop = compile()?;
-    let _pages = HugePages::reserve(1100);
 
     let (mut ours, mut plain, mut with_generator) =
         (Figures::default(), Figures::default(), Figures::default());
@@ -146,30 +144,4 @@ fn instructions(wanted: Case) -> Option<f64> {
     };
     let [few, many] = [count(ROUNDS[0])?, count(ROUNDS[1])?];
     Some((many - few) / ((ROUNDS[1] - ROUNDS[0]) as f64 * BATCH))
-}
-
-/// Huge pages for DPDK, given back when dropped.
-struct HugePages(Option<String>);
-
-const HUGE_PAGES: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
-
-impl HugePages {
-    /// The plain loop does without where there are none, and says so.
-    fn reserve(count: u32) -> Self {
-        let before = fs::read_to_string(HUGE_PAGES).ok();
-        let enough = |text: &String| text.trim().parse::<u32>().is_ok_and(|have| have >= count);
-        if before.as_ref().is_none_or(enough) {
-            return Self(None);
-        }
-        let _ = fs::write(HUGE_PAGES, count.to_string());
-        Self(before)
-    }
-}
-
-impl Drop for HugePages {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            let _ = fs::write(HUGE_PAGES, before);
-        }
-    }
 }
