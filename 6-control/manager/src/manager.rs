@@ -1,0 +1,316 @@
+//! The thread `pc-vpc`: sockets, timers and questions around the core that has none.
+//!
+//! One task on a runtime of one thread. It may block on nothing but the runtime's own wait: sockets
+//! are read until they are empty, requests are answered while they are being sent.
+
+use std::future;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use portcullis_packet::Instant;
+use thiserror::Error;
+use tokio::io::Interest;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::configure::Configuration;
+use crate::cycle::{Cycle, Next, StartError};
+use crate::handle::{Handle, Query, Status};
+use crate::listen::{LinkListener, Read, VpcListener};
+use crate::mirror::Mirror;
+use crate::netlink::{NetlinkSocket, Requests};
+use crate::request::{Request, Side};
+use crate::resolve::{Asked, in_doubt};
+use crate::setup::{Resolve, ResolveQueue, Setup};
+use crate::show;
+
+/// How often workers are looked at while something waits for them.
+const POLL: Duration = Duration::from_millis(1);
+/// How often there is time for what is not urgent.
+const TICK: Duration = Duration::from_secs(1);
+/// Of so many ticks, one is for prefixes that a FIB refused.
+const RETRY_TICKS: u64 = 10;
+/// Requests of workers that are taken at a time.
+const RESOLVE_BATCH: usize = 256;
+/// Changes to follow a link's other end at a time; more would mean that they chase each other.
+const MAX_STEPS: usize = 256;
+
+/// Why a manager could not be made, or stopped.
+#[derive(Debug, Error)]
+pub enum ManagerError {
+    /// A socket or the runtime.
+    #[error("rtnetlink in the VPC namespace: {0}")]
+    Io(#[from] io::Error),
+    /// The tables.
+    #[error(transparent)]
+    Tables(#[from] StartError),
+}
+
+/// The vpc-manager, before and while it runs.
+pub struct Manager {
+    core: Core,
+    vpc: NetlinkSocket,
+    link: Option<NetlinkSocket>,
+    resolve: Option<Resolve>,
+    queries: mpsc::Receiver<Query>,
+    runtime: Runtime,
+}
+
+/// All but what is waited for.
+struct Core {
+    mirror: Mirror,
+    cycle: Cycle,
+    configuration: Configuration,
+    asked: Asked,
+    vpc: VpcListener,
+    link: Option<LinkListener>,
+    vpc_requests: Requests,
+    link_requests: Option<Requests>,
+    start: std::time::Instant,
+    ticks: u64,
+    /// It is time to look whether all is in the kernel that should be.
+    configure: bool,
+}
+
+impl Manager {
+    /// Opens all that is needed. The calling thread must be in the `vpc` namespace.
+    ///
+    /// # Errors
+    /// No socket, or no memory for the tables.
+    pub fn new(setup: Setup) -> Result<(Self, Handle), ManagerError> {
+        let vpc = NetlinkSocket::watching_all(setup.receive_buffer)?;
+        let vpc_requests = Requests::new(NetlinkSocket::open()?);
+        let mut mirror = Mirror::new(setup.interfaces, seed()?).map_err(StartError::from)?;
+        let cycle = Cycle::new(setup.dataplane, &mut mirror)?;
+        mirror.resync.request();
+        let (link, link_requests) = match setup.link {
+            Some(sockets) => (Some(sockets.watch), Some(Requests::new(sockets.requests))),
+            None => (None, None),
+        };
+        let core = Core {
+            mirror,
+            cycle,
+            configuration: Configuration::new(setup.routes),
+            asked: Asked::default(),
+            vpc: VpcListener::default(),
+            link: link.as_ref().map(|_| LinkListener::default()),
+            vpc_requests,
+            link_requests,
+            start: std::time::Instant::now(),
+            ticks: 0,
+            configure: true,
+        };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (handle, queries) = Handle::new();
+        Ok((Self { core, vpc, link, resolve: setup.resolve, queries, runtime }, handle))
+    }
+
+    /// Runs until it is told to stop, or all handles are gone.
+    ///
+    /// # Errors
+    /// A socket broke.
+    pub fn run(self) -> Result<(), ManagerError> {
+        let Self { mut core, vpc, link, resolve, mut queries, runtime } = self;
+        runtime.block_on(async {
+            let vpc = watch(vpc)?;
+            let link = link.map(watch).transpose()?;
+            let (mut queue, doorbell) = match resolve {
+                Some(Resolve { queue, doorbell }) => (Some(queue), Some(watch(doorbell)?)),
+                None => (None, None),
+            };
+            let mut tick = interval(TICK);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                core.vpc.ask(vpc.get_ref(), &mut core.mirror);
+                if let (Some(listener), Some(socket)) = (&mut core.link, &link) {
+                    listener.ask(socket.get_ref(), &mut core.mirror);
+                }
+                core.follow();
+                let next = core.cycle.turn(&mut core.mirror);
+                let wait = async {
+                    match next {
+                        Next::Idle => future::pending().await,
+                        Next::Poll => sleep(POLL).await,
+                        Next::Continue => tokio::task::yield_now().await,
+                    }
+                };
+                tokio::select! {
+                    guard = vpc.readable() => {
+                        let mut guard = guard?;
+                        if core.vpc.read(vpc.get_ref(), &mut core.mirror)? == Read::All {
+                            guard.clear_ready();
+                        }
+                    }
+                    guard = readable(link.as_ref()) => {
+                        let mut guard = guard?;
+                        if let (Some(listener), Some(socket)) = (&mut core.link, &link)
+                            && listener.read(socket.get_ref(), &mut core.mirror)? == Read::All
+                        {
+                            guard.clear_ready();
+                        }
+                    }
+                    guard = readable(doorbell.as_ref()) => {
+                        let mut guard = guard?;
+                        let mut count = [0; 8];
+                        // The count says nothing that the queue does not.
+                        let _ = rustix::io::read(guard.get_inner(), &mut count);
+                        guard.clear_ready();
+                    }
+                    query = queries.recv() => match query {
+                        Some(Query::Stop) | None => return Ok(()),
+                        Some(query) => core.answer(query),
+                    },
+                    _ = tick.tick() => core.tick(),
+                    () = wait => {}
+                }
+                if let Some(queue) = &mut queue {
+                    core.resolve(queue.as_mut());
+                }
+            }
+        })
+    }
+}
+
+/// Registers a descriptor with the runtime.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types whose descriptor can change; those used here own \
+              theirs for as long as they live"
+)]
+fn watch<T: AsRawFd>(fd: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(fd, Interest::READABLE)
+}
+
+/// Waits for a descriptor that may not be there.
+async fn readable<T: AsRawFd>(fd: Option<&AsyncFd<T>>) -> io::Result<AsyncFdReadyGuard<'_, T>> {
+    match fd {
+        Some(fd) => fd.readable().await,
+        None => future::pending().await,
+    }
+}
+
+/// A number that nobody can guess.
+fn seed() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+impl Core {
+    fn now(&self) -> Instant {
+        let elapsed = self.start.elapsed().as_nanos();
+        // Zero would be before the first second.
+        Instant(u64::try_from(elapsed).unwrap_or(u64::MAX)) + TICK
+    }
+
+    /// Makes the ends of each interface agree, and the kernel's state what the file says.
+    fn follow(&mut self) {
+        let devices_known = self.link.as_ref().is_none_or(LinkListener::is_ready);
+        if !self.mirror.is_ready() || !devices_known {
+            return;
+        }
+        for _ in 0..MAX_STEPS {
+            let Some((interface, side, request)) = self.mirror.ports.step() else { break };
+            let accepted = self.ask(side, &request);
+            if let Request::SetLink { change, .. } = request {
+                self.mirror.ports.answered(interface, side, change, accepted);
+                self.mirror.interface_changed(interface);
+            }
+        }
+        let possible = std::mem::take(&mut self.mirror.reachability_changed);
+        if !std::mem::take(&mut self.configure) && !possible {
+            return;
+        }
+        let now = self.now();
+        for request in self.configuration.requests(&self.mirror, now, possible) {
+            self.ask(Side::Tap, &request);
+        }
+    }
+
+    /// Takes requests of workers.
+    fn resolve(&mut self, queue: &mut dyn ResolveQueue) {
+        let now = self.now();
+        for _ in 0..RESOLVE_BATCH {
+            let Some((interface, address)) = queue.pop() else { break };
+            if let Some(key) = self.asked.wanted(&self.mirror, interface, address, now) {
+                self.ask(Side::Tap, &Request::Probe(key));
+            }
+        }
+    }
+
+    fn ask(&mut self, side: Side, request: &Request) -> bool {
+        let requests = match side {
+            Side::Tap => &mut self.vpc_requests,
+            Side::Device => match &mut self.link_requests {
+                Some(requests) => requests,
+                None => return false,
+            },
+        };
+        match requests.ask(request) {
+            Ok(()) => {
+                tracing::debug!(?request, "done");
+                true
+            }
+            // An address that is there already is what was wanted.
+            Err(refused) if matches!(request, Request::AddAddress { .. }) && refused.exists() => {
+                true
+            }
+            Err(refused) => {
+                tracing::warn!(?request, "the kernel refuses: {refused}");
+                false
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.ticks += 1;
+        self.configure = true;
+        if let Some((count, error)) = self.cycle.take_refused() {
+            tracing::error!(count, "routes are not in the forwarding table: {error}");
+        }
+        if self.ticks.is_multiple_of(RETRY_TICKS) {
+            self.mirror.rib4.retry_refused();
+            self.mirror.rib6.retry_refused();
+        }
+        for key in in_doubt(&self.mirror) {
+            self.ask(Side::Tap, &Request::Probe(key));
+        }
+    }
+
+    fn answer(&self, query: Query) {
+        // Who asked may have gone meanwhile.
+        match query {
+            Query::Routes { filter, cursor, answer } => {
+                let _ = answer.send(show::routes(&self.mirror, &filter, cursor));
+            }
+            Query::Neighbors { filter, answer } => {
+                let _ = answer.send(show::neighbors(&self.mirror, &filter));
+            }
+            Query::Interfaces { answer } => {
+                let _ = answer.send(self.mirror.interfaces().to_vec());
+            }
+            Query::Status { answer } => {
+                let _ = answer.send(self.status());
+            }
+            Query::Stop => {}
+        }
+    }
+
+    fn status(&self) -> Status {
+        let (fib4, fib6) = self.cycle.sizes();
+        Status {
+            ready: self.mirror.is_ready() && self.cycle.has_applied(),
+            routes4: self.mirror.rib4.len(),
+            routes6: self.mirror.rib6.len(),
+            fib4,
+            fib6,
+            resyncs: self.mirror.resync.finished(),
+            listened: self.vpc.counters,
+            resolve_refused: self.asked.refused(),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Which neighbours to ask the kernel for, and how often.
+//!
+//! Workers ask for each packet they hold; the kernel is asked once a second per neighbour, which
+//! is how often it repeats its own ARP requests and solicitations.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use portcullis_packet::{IfIndex, Instant};
+
+use crate::event::{NeighborKey, NeighborState};
+use crate::mirror::Mirror;
+
+/// Between two questions about the same neighbour.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// So many neighbours are asked for at a time. A scan of a large network makes no more of them, as
+/// the kernel's own table is of that order (`gc_thresh3` is 1024).
+const MAX_ASKED: usize = 4096;
+
+/// Who was asked for, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    last: HashMap<(IfIndex, IpAddr), Instant>,
+    refused: u64,
+}
+
+impl Asked {
+    /// A worker wants this neighbour. What to ask the kernel for, if anything.
+    pub(crate) fn wanted(
+        &mut self,
+        mirror: &Mirror,
+        interface: IfIndex,
+        address: IpAddr,
+        now: Instant,
+    ) -> Option<NeighborKey> {
+        let index = mirror.ports.tap_index(interface)?;
+        let recent = |last: &Instant| now.since(*last) < INTERVAL;
+        if self.last.get(&(interface, address)).is_some_and(recent) {
+            return None;
+        }
+        if self.last.len() >= MAX_ASKED {
+            self.last.retain(|_, last| recent(last));
+        }
+        if self.last.len() >= MAX_ASKED {
+            self.refused += 1;
+            return None;
+        }
+        self.last.insert((interface, address), now);
+        Some(NeighborKey { index, address })
+    }
+
+    /// How many were not asked for because there were too many.
+    pub(crate) const fn refused(&self) -> u64 {
+        self.refused
+    }
+}
+
+/// Neighbours that packets go to although the kernel is not sure of them any more. It does not see
+/// those packets, so it has to be told that they are in use, or it never looks.
+pub(crate) fn in_doubt(mirror: &Mirror) -> Vec<NeighborKey> {
+    let used = mirror.store.take_used().into_iter();
+    used.filter(|(interface, address)| {
+        mirror.neighbor_state(*interface, *address) == NeighborState::Stale
+    })
+    .filter_map(|(interface, address)| {
+        Some(NeighborKey { index: mirror.ports.tap_index(interface)?, address })
+    })
+    .collect()
+}
