@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use ipnet::IpNet;
+use portcullis_gateway::GATEWAY_COMMAND;
 
 /// A software VPC gateway: checks its configuration, runs it, and shows how things are.
 #[derive(Parser, Debug)]
@@ -22,6 +23,9 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Run the gateway in the foreground
     Run(RunArgs),
+    /// The process that `run` starts and watches over
+    #[command(name = GATEWAY_COMMAND, hide = true)]
+    GatewayProcess(GatewayProcessArgs),
     /// Ask the running gateway how things are
     Show(ShowArgs),
     /// Print a JSON Schema of the configuration file
@@ -49,6 +53,18 @@ pub(crate) struct RunArgs {
     pub(crate) socket: Option<PathBuf>,
     /// What to log: error, warn, info, debug or trace [default: $PORTCULLIS_LOG, else info]
     #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GatewayProcessArgs {
+    #[arg(long)]
+    pub(crate) status: PathBuf,
+    #[arg(long)]
+    pub(crate) socket: PathBuf,
+    #[arg(long)]
+    pub(crate) file: PathBuf,
+    #[arg(long)]
     pub(crate) log_level: Option<String>,
 }
 

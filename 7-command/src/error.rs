@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use portcullis_api::ClientError;
 use portcullis_config::LoadError;
 
-use crate::gateway::GatewayError;
 use crate::log::BadFilter;
 use crate::output::Paint;
 use crate::socket::NoSocket;
@@ -22,8 +21,6 @@ pub(crate) enum Error {
     NoSocket(#[from] NoSocket),
     #[error(transparent)]
     Log(#[from] BadFilter),
-    #[error(transparent)]
-    Gateway(#[from] GatewayError),
     #[error("stdout: {0}")]
     Output(#[from] io::Error),
 }
@@ -38,11 +35,9 @@ impl Error {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Log(_) => ExitCode::from(2),
-            Self::Config(_)
-            | Self::Client(_)
-            | Self::NoSocket(_)
-            | Self::Gateway(_)
-            | Self::Output(_) => ExitCode::from(1),
+            Self::Config(_) | Self::Client(_) | Self::NoSocket(_) | Self::Output(_) => {
+                ExitCode::from(1)
+            }
         }
     }
 

@@ -8,7 +8,6 @@
 mod check;
 mod cli;
 mod error;
-mod gateway;
 mod host;
 mod log;
 mod output;
@@ -25,11 +24,16 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use error::Error;
 use output::Paint;
+use portcullis_os::process::HugeAlloc;
+
+/// Large tables and buffer pools in huge pages.
+#[global_allocator]
+static GLOBAL: HugeAlloc = HugeAlloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             error.print(Paint::of_stderr());
@@ -38,18 +42,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command) -> Result<(), Error> {
+fn dispatch(command: Command) -> Result<ExitCode, Error> {
     match command {
-        Command::Check(args) => check::check(&args.file),
-        Command::Run(args) => run::run(args),
-        Command::Show(args) => show::show(&args),
-        Command::Schema => print(&format!("{:#}\n", portcullis_config::schema())),
+        Command::Check(args) => check::check(&args.file)?,
+        Command::Run(args) => return run::run(args),
+        Command::GatewayProcess(args) => return run::gateway(args),
+        Command::Show(args) => show::show(&args)?,
+        Command::Schema => print(&format!("{:#}\n", portcullis_config::schema()))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);
-            Ok(output::stdout().write_all(&script)?)
+            output::stdout().write_all(&script)?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print(text: &str) -> Result<(), Error> {

@@ -1,16 +1,26 @@
-//! `portcullis run`.
+//! `portcullis run`, and the process that it starts.
+
+use std::process::ExitCode;
 
 use portcullis_config::{Config, Host};
+use portcullis_gateway::{ProcessOptions, RunOptions, gateway_process, supervise};
 
-use crate::cli::RunArgs;
+use crate::cli::{GatewayProcessArgs, RunArgs};
 use crate::error::Error;
-use crate::gateway::{self, Options};
 use crate::{host, log, socket};
 
 /// Reads the configuration, and runs the gateway until it is told to stop.
-pub(crate) fn run(args: RunArgs) -> Result<(), Error> {
+pub(crate) fn run(args: RunArgs) -> Result<ExitCode, Error> {
     log::start(args.log_level.as_deref())?;
     let config = Config::load(&args.config, &Host { name: &host::name() })?;
     let socket = args.socket.unwrap_or_else(|| socket::of_gateway(&config.gateway().name));
-    Ok(gateway::run(&config, &Options { file: args.config, socket })?)
+    let options = RunOptions { config: args.config, socket, log_level: args.log_level };
+    Ok(supervise(&config, &options))
+}
+
+/// The gateway process; its log goes where the supervisor's goes.
+pub(crate) fn gateway(args: GatewayProcessArgs) -> Result<ExitCode, Error> {
+    log::start(args.log_level.as_deref())?;
+    let GatewayProcessArgs { status, socket, file, .. } = args;
+    Ok(gateway_process(&ProcessOptions { status, socket, file }))
 }

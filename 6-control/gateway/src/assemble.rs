@@ -1,0 +1,306 @@
+//! All threads of the gateway, put together, started and stopped in order.
+//!
+//! Order of the start: the trap thread makes the taps; the manager gives them addresses and reads the
+//! kernel's tables; pipelines can forward by them; and the I/O threads open the devices last. The
+//! stop is the other way round, so that what is on its way gets out.
+
+use std::io;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use portcullis_config::Config;
+use portcullis_dataplane::{
+    Bell, Doorbell, INJECT_CAPACITY, IdlePolicy, IoConfig, IoCounters, IoJob, IoLoop, OpenPort,
+    PipelineCounters, PipelineJob, PipelineLinks, Sender, Stop, exchange, questions, ring,
+    trap_queue,
+};
+use portcullis_drivers::af_packet::{AfPacket, AfPacketConfig, Member};
+use portcullis_drivers::{Port, PortStatus};
+use portcullis_manager::{Handle, LinkSockets};
+use portcullis_os::cpus::{CpuId, CpuSet};
+use portcullis_os::links::{Link, LinkError, Links};
+use portcullis_os::netns::{self, NetnsError, NetnsHandle, run_in};
+use portcullis_os::placement::Plan;
+use portcullis_os::tap::{TapError, TapName};
+use portcullis_os::threads::{
+    Job, JoinError, NamespaceChoice, Role, StartError, SystemThreads, ThreadEnd, ThreadHandle,
+    ThreadName, ThreadNameError, ThreadSpec, Threads,
+};
+use portcullis_packet::{IfIndex, Mac, Packet};
+use portcullis_pipeline::{WorkerCounters, WorkerLimits};
+use portcullis_tables::FibError;
+use portcullis_trap::{TapSpec, TrapConfig, TrapCounters, TrapJob};
+
+use crate::counters::{Counters, WorkerSet};
+use crate::manager_job::ManagerJob;
+use crate::tables;
+
+/// Why the threads could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AssembleError {
+    #[error(transparent)]
+    Namespace(#[from] NetnsError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Tap(#[from] TapError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Name(#[from] ThreadNameError),
+    #[error("forwarding tables: {0}")]
+    Tables(#[from] FibError),
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    #[error("{interfaces} interfaces, and an I/O thread serves {most} at most")]
+    TooManyInterfaces { interfaces: usize, most: usize },
+    #[error(
+        "device `{0}` has no MAC address of six bytes: only Ethernet devices can be interfaces"
+    )]
+    NotEthernet(String),
+    #[error("the vpc-manager started without saying how to reach it")]
+    NoManager,
+    #[error("doorbells: {0}")]
+    Doorbell(#[from] io::Error),
+}
+
+/// A gateway whose threads run.
+pub(crate) struct Assembly {
+    pub(crate) counters: Counters,
+    pub(crate) manager: Handle,
+    pub(crate) namespaces: Namespaces,
+    /// In the order in which they were started.
+    threads: Vec<ThreadHandle>,
+    /// Ends the I/O threads, and with them the pipelines.
+    stop_workers: Stop,
+    /// Ends the trap thread.
+    stop_trap: Stop,
+    bells: Vec<Bell>,
+    trap_bell: Bell,
+}
+
+/// Where threads are.
+#[derive(Clone, Debug)]
+pub(crate) struct Namespaces {
+    pub(crate) link: NetnsHandle,
+    pub(crate) vpc: NetnsHandle,
+    pub(crate) host: NetnsHandle,
+}
+
+/// The device of each interface.
+pub(crate) struct Device {
+    pub(crate) name: String,
+    pub(crate) mac: Mac,
+}
+
+impl Assembly {
+    /// Starts all threads. `observer` is told of each that ends.
+    pub(crate) fn start(
+        config: &Config,
+        plan: &Plan,
+        observer: impl Fn(ThreadEnd) + Send + Sync + 'static,
+    ) -> Result<Self, AssembleError> {
+        let interfaces = config.interfaces();
+        if interfaces.len() > IoLoop::MAX_PORTS {
+            let (interfaces, most) = (interfaces.len(), IoLoop::MAX_PORTS);
+            return Err(AssembleError::TooManyInterfaces { interfaces, most });
+        }
+        let namespaces = Namespaces {
+            link: netns::open(config.gateway().link_namespace.as_str())?,
+            vpc: netns::open(config.gateway().vpc_namespace.as_str())?,
+            host: NetnsHandle::current()?,
+        };
+        let devices = devices(config, &namespaces.link)?;
+        let threads = SystemThreads::new(observer);
+        let (manager_bell, trap_doorbell) = (Doorbell::new()?, Doorbell::new()?);
+        let trap_bell = trap_doorbell.bell();
+        let (punts, receiver) = trap_queue(trap_doorbell);
+        let (asker, asked) = questions(manager_bell);
+        let (stop_workers, stop_trap) = (Stop::new(), Stop::new());
+
+        let mut tables = tables::Tables::new(config, &devices)?;
+        let mut pairs = Vec::new();
+        let mut lanes = Vec::new();
+        let mut bells = Vec::new();
+        let mut sets = Vec::new();
+        for place in &plan.workers {
+            let (io, pipeline) = exchange()?;
+            let (lane, injected): (Sender<Packet>, _) = ring(INJECT_CAPACITY, pipeline.doorbell());
+            bells.push(pipeline.doorbell().bell());
+            bells.push(io.doorbell().bell());
+            lanes.push(lane);
+            let links = PipelineLinks {
+                end: pipeline,
+                snapshots: tables.subscribe(),
+                injected,
+                punts: punts.clone(),
+                questions: asker.clone(),
+            };
+            pairs.push((place, io, links));
+            sets.push(WorkerSet {
+                pipeline: Arc::new(WorkerCounters::default()),
+                pipeline_loop: Arc::new(PipelineCounters::default()),
+                io_loop: Arc::new(IoCounters::default()),
+                ports: devices.iter().map(|_| Arc::new(PortStatus::new())).collect(),
+            });
+        }
+        let counters = Counters {
+            interfaces: interfaces.iter().map(|i| i.name.to_string()).collect(),
+            workers: sets,
+            trap: Arc::new(TrapCounters::new(interfaces.len())),
+        };
+
+        let mut starter = Starter { threads: &threads, started: vec![] };
+        let trap = TrapJob::new(TrapConfig {
+            taps: taps(config, &devices)?,
+            punts: receiver,
+            lanes,
+            counters: Arc::clone(&counters.trap),
+            stop: stop_trap.clone(),
+        });
+        let housekeeping = &plan.housekeeping;
+        let in_vpc = NamespaceChoice::At(namespaces.vpc.clone());
+        starter.start(Role::Trap, "pc-trap".to_owned(), housekeeping, in_vpc.clone(), trap)?;
+
+        let sockets = run_in(&namespaces.link, LinkSockets::open)??;
+        let (job, manager) = ManagerJob::new(tables.into_setup(sockets, asked)?);
+        starter.start(Role::Manager, "pc-vpc".to_owned(), housekeeping, in_vpc, job)?;
+        let manager = manager.recv().map_err(|_| AssembleError::NoManager)?;
+
+        let mut members: Vec<_> = devices.iter().map(|_| fanout(plan.workers.len())).collect();
+        for (number, ((place, io, links), set)) in
+            pairs.into_iter().zip(&counters.workers).enumerate()
+        {
+            let idle = if place.shared { IdlePolicy::SHARED } else { IdlePolicy::DEDICATED };
+            let job = PipelineJob::new(
+                WorkerLimits::default(),
+                idle,
+                links,
+                Arc::clone(&set.pipeline),
+                Arc::clone(&set.pipeline_loop),
+            );
+            let name = format!("pc-pipe-{number}");
+            let private = NamespaceChoice::Private;
+            starter.start(Role::Pipeline, name, &one(place.pipeline), private, job)?;
+
+            let ports = open_ports(&devices, set, &mut members);
+            let io_config = IoConfig { idle, ..IoConfig::default() };
+            let job =
+                IoJob::new(io_config, ports, io, stop_workers.clone(), Arc::clone(&set.io_loop));
+            let in_link = NamespaceChoice::At(namespaces.link.clone());
+            starter.start(Role::Io, format!("pc-io-{number}"), &one(place.io), in_link, job)?;
+        }
+        let threads = starter.started;
+        Ok(Self {
+            counters,
+            manager,
+            namespaces,
+            threads,
+            stop_workers,
+            stop_trap,
+            bells,
+            trap_bell,
+        })
+    }
+
+    /// Ends all threads, those that packets come from first.
+    pub(crate) fn stop(self) -> Result<(), AssembleError> {
+        let (workers, others): (Vec<_>, Vec<_>) = self
+            .threads
+            .into_iter()
+            .partition(|thread| matches!(thread.role, Role::Io | Role::Pipeline));
+        self.stop_workers.set();
+        self.bells.iter().for_each(Bell::ring);
+        let mut ended = Ok(());
+        for thread in workers {
+            ended = ended.and(thread.join());
+        }
+        self.manager.stop();
+        self.stop_trap.set();
+        self.trap_bell.ring();
+        for thread in others {
+            ended = ended.and(thread.join());
+        }
+        Ok(ended?)
+    }
+}
+
+struct Starter<'s> {
+    threads: &'s SystemThreads,
+    started: Vec<ThreadHandle>,
+}
+
+impl Starter<'_> {
+    fn start(
+        &mut self,
+        role: Role,
+        name: String,
+        cpus: &CpuSet,
+        namespace: NamespaceChoice,
+        job: impl Job + 'static,
+    ) -> Result<(), AssembleError> {
+        let spec = ThreadSpec {
+            role,
+            name: ThreadName::new(name)?,
+            cpus: cpus.clone(),
+            namespace,
+            privileges: role.privileges(),
+        };
+        self.started.push(self.threads.start(spec, Box::new(job))?);
+        Ok(())
+    }
+}
+
+fn one(cpu: CpuId) -> CpuSet {
+    CpuSet::single(cpu)
+}
+
+fn devices(config: &Config, link: &NetnsHandle) -> Result<Vec<Device>, AssembleError> {
+    let mut links = Links::open_in(link)?;
+    let device = |name: &str| -> Result<Device, AssembleError> {
+        let Link { mac, .. } = links.find(name)?;
+        let mac = mac.ok_or_else(|| AssembleError::NotEthernet(name.to_owned()))?;
+        Ok(Device { name: name.to_owned(), mac: Mac(mac.0) })
+    };
+    let names = config.interfaces().iter().map(|interface| interface.device.as_str());
+    names.map(device).collect()
+}
+
+fn taps(config: &Config, devices: &[Device]) -> Result<Vec<TapSpec>, AssembleError> {
+    let interfaces = config.interfaces().iter().zip(devices).enumerate();
+    let tap = |(slot, (interface, device)): (usize, (&portcullis_config::Interface, &Device))| {
+        Ok(TapSpec {
+            interface: IfIndex(slot as u16),
+            name: TapName::new(interface.name.as_str())?,
+            mac: device.mac,
+            mtu: interface.mtu.get(),
+        })
+    };
+    interfaces.map(tap).collect()
+}
+
+/// The places of one device's ports.
+fn fanout(workers: usize) -> impl Iterator<Item = Member> {
+    let workers = u16::try_from(workers).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
+    Member::group_of(workers)
+}
+
+/// One port of each device, to be opened on its thread.
+fn open_ports(
+    devices: &[Device],
+    set: &WorkerSet,
+    members: &mut [impl Iterator<Item = Member>],
+) -> Vec<OpenPort> {
+    let mut ports: Vec<OpenPort> = Vec::new();
+    for (slot, ((device, status), group)) in devices.iter().zip(&set.ports).zip(members).enumerate()
+    {
+        let Some(member) = group.next() else { continue };
+        let config = AfPacketConfig::new(IfIndex(slot as u16), &device.name);
+        let status = Arc::clone(status);
+        ports.push(Box::new(move || {
+            let port = AfPacket::open(config, member, status)?;
+            Ok(Box::new(port) as Box<dyn Port>)
+        }));
+    }
+    ports
+}

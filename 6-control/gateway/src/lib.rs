@@ -1,0 +1,25 @@
+//! The gateway put together.
+//!
+//! Two processes: the [`supervise`]d one, whose threads forward, and its parent, which holds namespaces
+//! and devices and gives them back. Both are this program; the parent starts the child with
+//! [`GATEWAY_COMMAND`].
+
+#![forbid(unsafe_code)]
+
+mod assemble;
+mod control;
+mod counters;
+mod estate;
+mod manager_job;
+mod process;
+mod state;
+mod status;
+mod supervisor;
+mod tables;
+
+pub use process::{ProcessOptions, gateway_process};
+pub use state::RUN_DIRECTORY;
+pub use supervisor::{RunOptions, supervise};
+
+/// The first argument of the gateway process. Not for users.
+pub const GATEWAY_COMMAND: &str = "gateway-process";

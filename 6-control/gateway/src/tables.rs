@@ -1,0 +1,86 @@
+//! The dataplane's tables at the start, and what the manager is told of the configuration.
+
+use std::os::fd::AsFd;
+
+use portcullis_config::{Config, RouteAction};
+use portcullis_dataplane::Questions;
+use portcullis_manager::{
+    Dataplane, InterfaceSetup, LinkSockets, Resolve, Setup, StaticAction, StaticRoute,
+};
+use portcullis_packet::TxOffload;
+use portcullis_routing::Snapshot;
+use portcullis_tables::Subscriber;
+
+use crate::assemble::{AssembleError, Device};
+
+/// Tables that nobody writes yet.
+pub(crate) struct Tables {
+    dataplane: Dataplane,
+    interfaces: Vec<InterfaceSetup>,
+    routes: Vec<StaticRoute>,
+}
+
+impl Tables {
+    /// Tables without routes, for these devices.
+    pub(crate) fn new(config: &Config, devices: &[Device]) -> Result<Self, AssembleError> {
+        let interfaces: Vec<_> = config
+            .interfaces()
+            .iter()
+            .zip(devices)
+            .map(|(interface, device)| InterfaceSetup {
+                name: interface.name.as_str().into(),
+                device: Some(device.name.as_str().into()),
+                mac: device.mac,
+                mtu: Some(interface.mtu.get()),
+                addresses: interface.addresses.iter().map(|address| address.as_net()).collect(),
+                // Packet sockets leave both to the kernel, which does what the device does not.
+                offload: TxOffload::ALL,
+            })
+            .collect();
+        let routes = config.routes().iter().map(static_route).collect();
+        Ok(Self { dataplane: Dataplane::new()?, interfaces, routes })
+    }
+
+    /// A pipeline's view of them.
+    pub(crate) fn subscribe(&mut self) -> Subscriber<Snapshot> {
+        self.dataplane.publisher.subscribe()
+    }
+
+    /// Hands the tables to the manager.
+    pub(crate) fn into_setup(
+        self,
+        link: LinkSockets,
+        mut questions: Questions,
+    ) -> Result<Setup, AssembleError> {
+        let doorbell = questions.doorbell().as_fd().try_clone_to_owned()?;
+        questions.doorbell().arm();
+        let queue = move || {
+            // The bell rings only for who is about to sleep: so say that, and look once more.
+            let question = questions.take().or_else(|| {
+                questions.doorbell().arm();
+                questions.take()
+            });
+            question.map(|question| (question.interface, question.address))
+        };
+        Ok(Setup {
+            interfaces: self.interfaces,
+            routes: self.routes,
+            dataplane: self.dataplane,
+            link: Some(link),
+            resolve: Some(Resolve { queue: Box::new(queue), doorbell }),
+            receive_buffer: Setup::RECEIVE_BUFFER,
+        })
+    }
+}
+
+fn static_route(route: &portcullis_config::Route) -> StaticRoute {
+    let action = match &route.action {
+        RouteAction::Via(next_hops) => {
+            StaticAction::Via(next_hops.iter().map(|hop| hop.address).collect())
+        }
+        RouteAction::Blackhole => StaticAction::Blackhole,
+        RouteAction::Unreachable => StaticAction::Unreachable,
+        RouteAction::Prohibit => StaticAction::Prohibit,
+    };
+    StaticRoute { to: route.to, action }
+}
