@@ -22,8 +22,9 @@ pub(crate) const LAB: &[&str] = &[
     "util-linux",
 ];
 
-/// What only the benchmarks use: testpmd, and what the plain loop is built with.
-pub(crate) const BENCH: &[&str] = &["dpdk", "gcc", "libdpdk-dev", "pkg-config"];
+/// What only the benchmarks use: testpmd, what the plain loop is built with, and what
+/// counts instructions.
+pub(crate) const BENCH: &[&str] = &["dpdk", "gcc", "libdpdk-dev", "pkg-config", "valgrind"];
 
 /// Installs what is missing of a list.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {

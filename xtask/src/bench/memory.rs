@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -35,14 +34,19 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
     run_program(&cargo(), &build)?;
     let plain_loop = compile()?;
 
-    let (mut ours, mut plain, mut with_generator) =
-        (Figures::default(), Figures::default(), Figures::default());
+    let (mut ours, mut instructions) = (Figures::default(), Figures::default());
+    let (mut plain, mut with_generator) = (Figures::default(), Figures::default());
     let (mut allocations, mut hertz) = (0, f64::NAN);
     for round in 1..=rounds {
         println!("in memory, round {round} of {rounds}");
-        for row in rows(&output(&cargo(), &BENCH)?)? {
+        // Instructions do not change from one round to the next, and take long to count.
+        let count: &[&str] = if round == 1 { &["--instructions"] } else { &[] };
+        for row in rows(&output(&cargo(), &[&BENCH, count].concat())?)? {
             if let Some(case) = case(&row) {
                 ours.add(case, figure(&row, "tsc_clocks_per_packet")?);
+                if let Some(count) = row["instructions_per_packet"].as_f64() {
+                    instructions.add(case, count);
+                }
                 allocations += row["allocations"].as_u64().unwrap_or(0);
             }
         }
@@ -73,7 +77,10 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
             format!("{:.1}", hertz / own / 1e6),
             format!("{:.1}", own / hertz * 1e9),
             format!("{own:.1}"),
-            instructions(wanted).map_or("-".to_owned(), |count| format!("{count:.0}")),
+            match instructions.median(wanted) {
+                count if count.is_nan() => "-".to_owned(),
+                count => format!("{count:.0}"),
+            },
             format!("{:.1}", hertz / other / 1e6),
             format!("{other:.1}"),
             format!("({:.1})", with_generator.median(wanted)),
@@ -119,29 +126,4 @@ fn compile() -> Result<String, String> {
 
 fn text(path: PathBuf) -> String {
     path.to_string_lossy().into_owned()
-}
-
-/// Instructions per packet, as callgrind counts them; none where it can't.
-fn instructions(wanted: Case) -> Option<f64> {
-    const ROUNDS: [u64; 2] = [100, 300];
-    const BATCH: f64 = 64.0;
-    let name = match wanted {
-        (4, 1) => "ip4-1",
-        (4, 1_000_000) => "ip4-1m",
-        (6, 250_000) => "ip6-250k",
-        _ => return None,
-    };
-    let count = |rounds: u64| {
-        let said = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(root().join("target/release/portcullis-bench"))
-            .args(["--rounds", name, &rounds.to_string()])
-            .output()
-            .ok()?;
-        let said = String::from_utf8_lossy(&said.stderr).into_owned();
-        let line = said.lines().find(|line| line.contains("Collected : "))?;
-        line.split("Collected : ").nth(1)?.trim().parse::<f64>().ok()
-    };
-    let [few, many] = [count(ROUNDS[0])?, count(ROUNDS[1])?];
-    Some((many - few) / ((ROUNDS[1] - ROUNDS[0]) as f64 * BATCH))
 }
