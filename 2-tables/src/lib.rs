@@ -18,6 +18,7 @@ pub mod ecmp;
 pub mod lpm;
 pub mod neighbors;
 pub mod publish;
+mod sync;
 
 pub use lpm::{Fib4, Fib6, FibError, FibWriter4, FibWriter6};
 pub use neighbors::NeighborTable;

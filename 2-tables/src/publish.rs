@@ -30,11 +30,12 @@
 //! fences comes first in their common order. If it is the worker's, the control side sees that it
 //! is back, with the old epoch it went to sleep with, and waits. If it is the control side's, the
 //! worker sees the unlinking and cannot reach what is reused.
-
-use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+//!
+//! All of this is checked by a model, `2-tables/loom`: weaken any one order or fence, and it fails.
 
 use portcullis_packet::Epoch;
+
+use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, TryLockError, fence};
 
 /// A mark above all epochs: the worker looks nothing up, and holds nobody up.
 const AWAY: u64 = u64::MAX;
@@ -232,4 +233,116 @@ impl<T> Drop for Subscriber<T> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
+    use std::thread::{self, ThreadId};
+
+    use super::*;
+
+    #[test]
+    fn a_subscriber_starts_with_the_newest_snapshot_and_gets_the_newest_only() {
+        let mut publisher = Publisher::new('a');
+        assert_eq!(publisher.publish('b'), Epoch(1));
+        let mut subscriber = publisher.subscribe();
+        assert_eq!((*subscriber.current(), subscriber.epoch()), ('b', Epoch(1)));
+        assert!(!subscriber.refresh());
+        publisher.publish('c');
+        publisher.publish('d');
+        assert_eq!(*subscriber.current(), 'b', "nothing changes under a batch");
+        assert!(subscriber.refresh());
+        assert_eq!((*subscriber.current(), subscriber.epoch()), ('d', Epoch(3)));
+        assert!(!subscriber.refresh());
+        assert_eq!(*publisher.current(), 'd');
+    }
+
+    #[test]
+    fn an_epoch_without_a_snapshot_is_seen_but_changes_nothing() {
+        let mut publisher = Publisher::new('a');
+        let mut subscriber = publisher.subscribe();
+        assert_eq!(publisher.advance(), Epoch(1));
+        assert_eq!(publisher.seen_by_all(), Epoch(0));
+        assert!(!subscriber.refresh());
+        assert_eq!((*subscriber.current(), publisher.seen_by_all()), ('a', Epoch(1)));
+    }
+
+    #[test]
+    fn an_epoch_is_seen_by_all_when_the_last_worker_has_seen_it_or_sleeps_or_is_gone() {
+        let mut publisher = Publisher::new(());
+        assert_eq!((publisher.advance(), publisher.seen_by_all()), (Epoch(1), Epoch(1)));
+        let (mut a, mut b) = (publisher.subscribe(), publisher.subscribe());
+        publisher.advance();
+        a.refresh();
+        assert_eq!(publisher.seen_by_all(), Epoch(1));
+        b.park();
+        assert_eq!(publisher.seen_by_all(), Epoch(2));
+        publisher.advance();
+        assert_eq!(publisher.seen_by_all(), Epoch(2));
+        assert!(!b.unpark());
+        assert_eq!(b.epoch(), Epoch(3));
+        drop(a);
+        assert_eq!(publisher.seen_by_all(), Epoch(3));
+        publisher.collect();
+        assert_eq!(publisher.slots.len(), 1);
+    }
+
+    #[test]
+    fn while_the_publisher_is_at_the_slot_a_worker_goes_on_with_what_it_has() {
+        let mut publisher = Publisher::new('a');
+        let mut subscriber = publisher.subscribe();
+        publisher.publish('b');
+        let slot = Arc::clone(&publisher.slots[0]);
+        let held = slot.lock();
+        assert!(!subscriber.refresh());
+        assert_eq!((*subscriber.current(), publisher.seen_by_all()), ('a', Epoch(0)));
+        drop(held);
+        assert!(subscriber.refresh());
+        assert_eq!((*subscriber.current(), publisher.seen_by_all()), ('b', Epoch(1)));
+    }
+
+    /// Says on which thread it is freed.
+    struct Traced<'a> {
+        home: ThreadId,
+        freed: &'a AtomicUsize,
+    }
+
+    impl Drop for Traced<'_> {
+        fn drop(&mut self) {
+            assert_eq!(thread::current().id(), self.home);
+            self.freed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn only_the_publisher_frees_snapshots_and_keeps_none_but_those_in_use() {
+        let freed = AtomicUsize::new(0);
+        let new = || Traced { home: thread::current().id(), freed: &freed };
+        let mut publisher = Publisher::new(new());
+        let stop = AtomicBool::new(false);
+        let mut subscribers = thread::scope(|scope| {
+            let workers: Vec<_> = (0..2)
+                .map(|_| {
+                    let (stop, mut subscriber) = (&stop, publisher.subscribe());
+                    scope.spawn(move || {
+                        while !stop.load(Ordering::Relaxed) {
+                            subscriber.refresh();
+                        }
+                        subscriber
+                    })
+                })
+                .collect();
+            for n in 1..=20_000 {
+                publisher.publish(new());
+                publisher.collect();
+                // The newest, what each worker has, and what it left since: no more are alive.
+                assert!(freed.load(Ordering::Relaxed) + 5 > n, "{n}");
+            }
+            stop.store(true, Ordering::Relaxed);
+            workers.into_iter().map(|worker| worker.join().expect("no panic")).collect::<Vec<_>>()
+        });
+        for subscriber in &mut subscribers {
+            subscriber.refresh();
+        }
+        publisher.collect();
+        assert_eq!(freed.load(Ordering::Relaxed), 20_000, "all but the newest");
+    }
+}
