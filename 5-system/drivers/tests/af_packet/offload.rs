@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -122,13 +123,10 @@ fn tcp_super_frames_of_both_ip_versions_cross_unsegmented() {
 fn a_device_without_segmentation_is_sent_super_frames_all_the_same() {
     let mut hosts = Hosts::new();
     for device in ["to-left", "to-right"] {
-        let status = hosts
-            .middle
-            .command("ethtool")
-            .args(["-K", device, "tso", "off", "gso", "off", "tx", "off"])
-            .output()
-            .expect("ethtool");
-        assert!(status.status.success(), "{status:?}");
+        let off = format!("-K {device} tso off gso off tx off");
+        let run = || Command::new("ethtool").args(off.split(' ')).output().expect("ethtool");
+        let output = hosts.middle.run(run);
+        assert!(output.status.success(), "{output:?}");
     }
     let seen = transfer(&mut hosts, "10.0.0.2");
     assert!(seen.longest > 30_000, "{seen:?}");

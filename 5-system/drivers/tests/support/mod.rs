@@ -36,7 +36,7 @@ impl Namespace {
         }
     }
 
-    /// Runs `work` on a thread inside.
+    /// Runs `work` on a thread inside, which the processes that it starts are as well.
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let inside = scope.spawn(|| {
@@ -48,13 +48,6 @@ impl Namespace {
     }
 
     /// Moves the calling thread inside.
-    /// A command that runs inside.
-    pub(crate) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.0)).arg("--").arg(program);
-        command
-    }
-
     fn enter(&self) {
         let file = File::open(format!("/run/netns/{}", self.0)).expect("a namespace");
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
