@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use portcullis_os::process::{
     LockFile, ParentError, end_with_parent, forbid_dumps, raise_locked_memory,
 };
-use rustix::process::{Pid, getppid};
+use rustix::process::{Pid, Resource, Rlimit, getppid, getrlimit, setrlimit};
 
 use crate::support::{in_own_process, unique};
 
@@ -58,19 +58,33 @@ fn a_parent_that_is_gone_already_is_noticed() {
 #[test]
 fn a_process_that_forbids_dumps_leaves_no_core() {
     let test = "process::a_process_that_forbids_dumps_leaves_no_core";
-    let output = in_own_process(test, &[], || {
-        forbid_dumps().unwrap();
-        std::process::abort();
+    let directory = std::env::temp_dir().join(unique("core"));
+    std::fs::create_dir(&directory).unwrap();
+    let text = directory.to_str().unwrap().to_owned();
+    // Once without, to see that there would be one.
+    let [with, without] = ["1", "0"].map(|dumps| {
+        in_own_process(test, &[("PCOS_CORE", &text), ("PCOS_DUMPS", dumps)], || {
+            std::env::set_current_dir(std::env::var("PCOS_CORE").unwrap()).unwrap();
+            let unlimited = Rlimit { current: None, maximum: None };
+            setrlimit(Resource::Core, unlimited).unwrap();
+            if std::env::var("PCOS_DUMPS").unwrap() == "0" {
+                forbid_dumps().unwrap();
+            }
+            std::process::abort();
+        })
     });
-    assert_eq!(output.status.signal(), Some(libc::SIGABRT));
-    assert!(!output.status.core_dumped());
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(with.status.signal(), Some(libc::SIGABRT));
+    assert!(with.status.core_dumped());
+    assert_eq!(without.status.signal(), Some(libc::SIGABRT));
+    assert!(!without.status.core_dumped());
 }
 
 #[test]
 fn locked_memory_goes_as_far_as_it_may() {
     let output = in_own_process("process::locked_memory_goes_as_far_as_it_may", &[], || {
         let limit = raise_locked_memory().unwrap();
-        let now = rustix::process::getrlimit(rustix::process::Resource::Memlock);
+        let now = getrlimit(Resource::Memlock);
         assert_eq!((now.current, now.maximum), (limit, limit));
     });
     assert!(output.status.success(), "{output:?}");
