@@ -29,6 +29,9 @@ pub enum StartStep {
     /// The system gave no thread.
     #[error("the system gave none: {0}")]
     Spawn(#[source] std::io::Error),
+    /// Signals could not be left to the main thread.
+    #[error("cannot leave signals to the main thread: {0}")]
+    Signals(#[source] std::io::Error),
     /// The CPUs cannot be had.
     #[error(
         "cannot be pinned to CPUs {cpus}: {errno}; are they there, and in this process's cpuset?"

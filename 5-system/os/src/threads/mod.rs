@@ -15,6 +15,7 @@ mod error;
 mod handle;
 mod job;
 mod role;
+mod signals;
 mod spec;
 mod system;
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use rustix::thread::{Pid, UnshareFlags, gettid, unshare_unsafe};
 
 use super::handle::panic_message;
+use super::signals::leave_to_main;
 use super::{
     Job, NamespaceChoice, StartError, StartStep, ThreadEnd, ThreadHandle, ThreadSpec, Threads,
     confine_this_thread,
@@ -83,6 +84,7 @@ fn thread_main(
 }
 
 fn prepare(spec: &ThreadSpec, job: &mut dyn Job) -> Result<(), StartStep> {
+    leave_to_main().map_err(StartStep::Signals)?;
     spec.cpus
         .pin_this_thread()
         .map_err(|errno| StartStep::Pin { cpus: spec.cpus.clone(), errno })?;
