@@ -16,8 +16,8 @@
 //! | [`process`] | hardening, lock files, memory in huge pages |
 //! | [`proc`] | what `/proc` says the threads are now |
 //!
-//! Nothing here changes state of another thread than the calling one: all calls are the raw,
-//! per-thread ones of the kernel, not the C library's which reach every thread.
+//! Rights, namespaces, CPUs and filters are those of the calling thread alone: all calls are the
+//! raw, per-thread ones of the kernel, not the C library's, some of which reach every thread.
 
 pub mod cpus;
 pub mod links;

@@ -2,8 +2,8 @@
 //! `/run/netns` onto which the namespace is bind-mounted. Namespaces made here are seen by `ip`,
 //! and the other way round.
 //!
-//! The calling thread never leaves its own namespace: what must be done inside another one is done by a
-//! helper thread ([`run_in`]) that ends with it.
+//! The calling thread never leaves its own namespace: what must be done inside another one is done
+//! by a helper thread ([`run_in`]) that ends with it.
 
 mod error;
 mod handle;

@@ -2,8 +2,8 @@
 //!
 //! Linux keeps capabilities, securebits, `no_new_privs` and seccomp filters per thread
 //! (capabilities(7), seccomp(2)); so a process can have threads of different rights as long as no
-//! library call hands one thread's change on to all others. Uid 0 stays: with `NO_ROOT` locked it is
-//! an owner of files and nothing more.
+//! library call hands one thread's change on to all others. Uid 0 stays: with `NO_ROOT` locked it
+//! is an owner of files and nothing more.
 
 use std::fmt;
 

@@ -78,7 +78,8 @@ pub struct Link {
     pub index: LinkIndex,
     /// Its name.
     pub name: String,
-    /// Its kind if it is virtual: `veth`, `tun`, `bridge`; `None` for physical devices and loopback.
+    /// Its kind if it is virtual: `veth`, `tun`, `bridge`; `None` for physical devices and
+    /// loopback.
     pub kind: Option<String>,
     /// Its MAC address, if it has one of six bytes.
     pub mac: Option<Mac>,

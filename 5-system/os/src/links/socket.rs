@@ -147,8 +147,8 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// Of an `NLMSG_ERROR`: 0 is an acknowledgement, anything else a negative error number, with the
-    /// request after it and then, perhaps, attributes.
+    /// Of an `NLMSG_ERROR`: 0 is an acknowledgement, anything else a negative error number, with
+    /// the request after it and then, perhaps, attributes.
     fn verdict(&self) -> Result<(), LinkErrorKind> {
         let (number, rest) = self.body.split_first_chunk().ok_or(LinkErrorKind::Malformed)?;
         let number = i32::from_ne_bytes(*number);

@@ -30,8 +30,8 @@ pub fn create(name: &str) -> Result<NetnsHandle, NetnsError> {
     let failed = |kind| NetnsError { action: "create", name: name.to_owned(), kind };
     let path = path_of(name).map_err(failed)?;
     prepare_directory().map_err(failed)?;
-    // Owned by nobody else, and the mark that the name is ours to mount on: O_EXCL decides between two
-    // who try at once.
+    // Owned by nobody else, and the mark that the name is ours to mount on: O_EXCL decides between
+    // two who try at once.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::CREATE | OFlags::EXCL;
     rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| {
         failed(match errno {
@@ -125,7 +125,8 @@ fn path_of(name: &str) -> Result<PathBuf, NetnsErrorKind> {
 }
 
 /// Makes the directory if need be, and a shared mount of it as `ip netns` does: then what is
-/// unmounted in one mount namespace goes away in the others, instead of keeping devices alive there.
+/// unmounted in one mount namespace goes away in the others, instead of keeping devices alive
+/// there.
 fn prepare_directory() -> Result<(), NetnsErrorKind> {
     let mode = Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH;
     match rustix::fs::mkdir(DIRECTORY, mode) {

@@ -24,8 +24,8 @@ pub struct WorkerCpus {
     pub io: CpuId,
     /// How near they are.
     pub pairing: Pairing,
-    /// Whether a thread that polls without a pause would keep another thread of a worker from running: both
-    /// are on one CPU, or another worker is there too.
+    /// Whether a thread that polls without a pause would keep another thread of a worker from
+    /// running: both are on one CPU, or another worker is there too.
     pub shared: bool,
 }
 
@@ -34,8 +34,8 @@ pub struct WorkerCpus {
 pub struct Plan {
     /// A place for each worker.
     pub workers: Vec<WorkerCpus>,
-    /// For the trap thread, the manager and control. These CPUs are not isolated, and no worker's if
-    /// there are enough.
+    /// For the trap thread, the manager and control. These CPUs are not isolated, and no worker's
+    /// if there are enough.
     pub housekeeping: CpuSet,
     pub(super) on_isolated: bool,
 }

@@ -61,8 +61,8 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    /// Places of fields behind the name, of which the first is the state (proc_pid_stat(5) counts it
-    /// as number 3).
+    /// Places of fields behind the name, of which the first is the state (proc_pid_stat(5) counts
+    /// it as number 3).
     const STATE: usize = 0;
     const UTIME: usize = 14 - 3;
     const STIME: usize = 15 - 3;

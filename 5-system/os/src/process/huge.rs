@@ -2,8 +2,8 @@
 //!
 //! The tables of a gateway are tens of megabytes, looked up at random: with pages of 4 KiB each
 //! lookup would miss the TLB before it misses the cache. [`HugeAlloc`] is the system's allocator,
-//! but for what has [`THRESHOLD`] bytes and more: that comes from the kernel, aligned to the pages of
-//! 2 MiB that it is asked to use for them (madvise(2), `MADV_HUGEPAGE`).
+//! but for what has [`THRESHOLD`] bytes and more: that comes from the kernel, aligned to the pages
+//! of 2 MiB that it is asked to use for them (madvise(2), `MADV_HUGEPAGE`).
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::{self, NonNull};
@@ -34,10 +34,10 @@ const fn is_ours(layout: Layout) -> bool {
     layout.size() >= THRESHOLD && layout.align() <= HUGE_PAGE
 }
 
-// SAFETY: what is not ours goes to `System` unchanged. What is ours is a private mapping of its own: it
-// does not overlap anything, stays until it is given back, is aligned to 2 MiB and at least as
-// long as asked for. Whether it is ours follows from the layout, which callers give back as it was. No
-// function here unwinds.
+// SAFETY: what is not ours goes to `System` unchanged. What is ours is a private mapping of its
+// own: it does not overlap anything, stays until it is given back, is aligned to 2 MiB and at least
+// as long as asked for. Whether it is ours follows from the layout, which callers give back as it
+// was. No function here unwinds.
 unsafe impl GlobalAlloc for HugeAlloc {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_ours(layout) {
@@ -86,8 +86,8 @@ impl HugeAlloc {
     /// # Safety
     /// `memory` is an allocation of this allocator with layout `from`.
     unsafe fn change_sides(&self, memory: *mut u8, from: Layout, to: Layout) -> *mut u8 {
-        // SAFETY: of the two layouts one is large, so neither caller of realloc gave a zero size; the copy is no
-        // longer than either, and a new allocation does not overlap an old one.
+        // SAFETY: of the two layouts one is large, so neither caller of realloc gave a zero size;
+        // the copy is no longer than either, and a new allocation does not overlap an old one.
         unsafe {
             let new = self.alloc(to);
             if !new.is_null() {
@@ -117,7 +117,8 @@ fn map(size: usize) -> *mut u8 {
 /// Maps `length` bytes at an address that is a multiple of the huge page.
 fn reserve(length: usize) -> Option<NonNull<u8>> {
     let longer = length.checked_add(HUGE_PAGE)?;
-    // SAFETY: a new private mapping at an address of the kernel's choice touches nothing that exists.
+    // SAFETY: a new private mapping at an address of the kernel's choice touches nothing that
+    // exists.
     let start = unsafe {
         mmap_anonymous(
             ptr::null_mut(),
@@ -149,8 +150,8 @@ unsafe fn resize(memory: *mut u8, old: usize, new: usize) -> *mut u8 {
     if old == new {
         return memory;
     }
-    // SAFETY: the mapping is ours, and without MAYMOVE it stays where it is; shrinking cuts pages off that
-    // the caller gives up.
+    // SAFETY: the mapping is ours, and without MAYMOVE it stays where it is; shrinking cuts pages
+    // off that the caller gives up.
     if unsafe { mremap(memory.cast(), old, new, MremapFlags::empty()) }.is_ok() {
         advise(memory, new);
         return memory;
@@ -242,7 +243,8 @@ mod tests {
     fn large_zeroed_memory_is_aligned_and_takes_none_until_it_is_touched() {
         let _alone = alone();
         let layout = layout(64 << 20);
-        // SAFETY: the size is not zero; every access lies within it; it is given back as it was taken.
+        // SAFETY: the size is not zero; every access lies within it; it is given back as it was
+        // taken.
         unsafe {
             let memory = HugeAlloc.alloc_zeroed(layout);
             assert!(!memory.is_null() && is_aligned(memory));
@@ -270,7 +272,8 @@ mod tests {
             THRESHOLD + 1,
             17,
         ];
-        // SAFETY: each access lies within the size of the moment; each resize gives the layout of the last.
+        // SAFETY: each access lies within the size of the moment; each resize gives the layout of
+        // the last.
         unsafe {
             let mut size = sizes[0];
             let mut memory = HugeAlloc.alloc(layout(size));
@@ -291,8 +294,8 @@ mod tests {
     #[test]
     fn a_mapping_that_cannot_grow_in_place_moves() {
         let _alone = alone();
-        // SAFETY: as above. The second lies wherever the kernel put it; growing the first to a size that
-        // reaches over any neighbour makes at least one of the two move.
+        // SAFETY: as above. The second lies wherever the kernel put it; growing the first to a size
+        // that reaches over any neighbour makes at least one of the two move.
         unsafe {
             let (first, second) =
                 (HugeAlloc.alloc(layout(8 << 20)), HugeAlloc.alloc(layout(8 << 20)));

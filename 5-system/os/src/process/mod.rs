@@ -24,8 +24,8 @@ pub enum ParentError {
     Refused(Errno),
 }
 
-/// Lets the kernel end this process (`SIGKILL`) when the thread of the parent that started it ends: a
-/// gateway process without its supervisor could not give the devices back.
+/// Lets the kernel end this process (`SIGKILL`) when the thread of the parent that started it ends:
+/// a gateway process without its supervisor could not give the devices back.
 ///
 /// # Errors
 /// If `parent`, the process that started this one, is gone already.

@@ -32,8 +32,8 @@ pub fn vpc(netns: &NetnsHandle) -> Result<(), QuietError> {
     in_namespace(netns, || set_all(VPC))
 }
 
-/// Makes room for a gateway's neighbours in the kernel's tables. Their limits are the whole
-/// host's, and can be set in its first network namespace only: call this from a thread that is there.
+/// Makes room for a gateway's neighbours in the kernel's tables. Their limits are the whole host's,
+/// and can be set in its first network namespace only: call this from a thread that is there.
 ///
 /// # Errors
 /// A limit that cannot be raised; a gateway can do with the smaller tables, until they are full.

@@ -2,9 +2,10 @@
 //!
 //! A file per role lists its calls, each with its reason; [`common`] has what every thread needs to
 //! allocate, wait, panic and end. A call that is in no list ends the whole process
-//! (`SECCOMP_RET_KILL_PROCESS`): a gateway that does what nobody wrote into it should stop, and
-//! the supervisor sees it. The one softer answer is for opening files: a panic's backtrace tries to read
-//! the program's debug information, and the message must come out even so; it is told `EACCES`.
+//! (`SECCOMP_RET_KILL_PROCESS`): a gateway that does what nobody wrote into it should stop, and the
+//! supervisor sees it. The one softer answer is for opening files: a panic's backtrace tries to
+//! read the program's debug information, and the message must come out even so; it is told
+//! `EACCES`.
 //!
 //! The filters are looked at in the order they were installed, and the harshest answer counts
 //! (seccomp(2)); so the soft answer is a filter of its own, and the list allows those calls.

@@ -14,8 +14,8 @@ pub(super) const TRAP: &[Allow] = &[
     #[cfg(target_arch = "x86_64")]
     allow(libc::SYS_epoll_wait),
     allow(libc::SYS_epoll_pwait),
-    // A signal to the process wakes all runtimes in it by a pair of sockets, made at the start: each
-    // reads what is there.
+    // A signal to the process wakes all runtimes in it by a pair of sockets, made at the start:
+    // each reads what is there.
     allow(libc::SYS_recvfrom),
     // Its waker.
     allow(libc::SYS_eventfd2),

@@ -8,7 +8,7 @@
 //! A job has two halves. [`Job::open`] runs in the thread's namespace with all rights still there:
 //! sockets, taps and runtimes are made in it. Then everything that the spec does not name is taken
 //! away, for good, and [`Job::run`] does the work. The starter hears back only when the thread is
-//! fully cut, or why it is not.
+//! fully cut, or why it is not. Signals for the process are left to its main thread.
 
 mod confine;
 mod error;

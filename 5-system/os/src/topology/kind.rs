@@ -7,8 +7,9 @@ use super::read::{number, optional_cpu_list};
 use super::{CoreKind, TopologyError};
 use crate::cpus::{CpuId, CpuSet};
 
-/// A core with less than this share of the fastest one's capacity is an efficiency core. Between cores of one
-/// kind the figures differ by a few percent only (favoured cores); between kinds by a third and more.
+/// A core with less than this share of the fastest one's capacity is an efficiency core. Between
+/// cores of one kind the figures differ by a few percent only (favoured cores); between kinds by a
+/// third and more.
 const SHARE_PERCENT: u32 = 80;
 
 pub(super) struct Kinds {
@@ -16,8 +17,8 @@ pub(super) struct Kinds {
 }
 
 impl Kinds {
-    /// Intel's hybrid machines have a performance monitor per kind, each with its CPUs; others, Arm's
-    /// among them, give each CPU a capacity, of 1024 for the fastest.
+    /// Intel's hybrid machines have a performance monitor per kind, each with its CPUs; others,
+    /// Arm's among them, give each CPU a capacity, of 1024 for the fastest.
     pub(super) fn read(root: &Path, online: &CpuSet) -> Result<Self, TopologyError> {
         let devices = root.join("sys/devices");
         if let Some(atoms) = optional_cpu_list(&devices.join("cpu_atom/cpus"))? {

@@ -1,6 +1,7 @@
 //! The machine's CPUs, as the kernel describes them below `/sys/devices/system`
 //! (`Documentation/admin-guide/cputopology.rst` of the kernel): cores and their SMT siblings,
-//! packages, NUMA nodes, isolation, faster and slower cores; and which of them this process may use.
+//! packages, NUMA nodes, isolation, faster and slower cores; and which of them this process may
+//! use.
 
 mod kind;
 mod read;

@@ -6,9 +6,9 @@ use super::TopologyError;
 use super::read::optional_cpu_list;
 use crate::cpus::CpuSet;
 
-/// A cpuset is a wall; affinity is a habit that a process may change. The kernel starts all processes
-/// with every CPU but the isolated ones; if that is what this one still has, the isolated ones are
-/// there to be asked for. Anything else has been set on purpose, by `taskset` or systemd's
+/// A cpuset is a wall; affinity is a habit that a process may change. The kernel starts all
+/// processes with every CPU but the isolated ones; if that is what this one still has, the isolated
+/// ones are there to be asked for. Anything else has been set on purpose, by `taskset` or systemd's
 /// `CPUAffinity=`, and is kept to.
 pub(super) fn usable(
     online: &CpuSet,

@@ -64,8 +64,8 @@ fn spend_a_day<T: Send + 'static>(
     SystemThreads::new(|_| {}).start(spec, Box::new(job)).unwrap().join().unwrap();
 }
 
-/// Runs the test named `roles::NAME` in a process of its own, which must end well, under a hail of signals.
-/// Their handler may run on any thread, and wakes every runtime.
+/// Runs the test named `roles::NAME` in a process of its own, which must end well, under a hail of
+/// signals. Threads of roles do not run their handler, but it wakes every runtime.
 fn alone(name: &str, work: impl FnOnce()) {
     let output = in_own_process(&format!("roles::{name}"), &[], || {
         let runtime = runtime().unwrap();

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use portcullis_os::netns::{self, NetnsHandle};
 
-/// Fails the test with a clear message, instead of passing or failing oddly, if it has not the rights.
+/// Fails the test with a clear message, instead of passing or failing oddly, if it has not the
+/// rights.
 pub(crate) fn must_be_root() {
     assert!(
         rustix::process::geteuid().is_root(),
