@@ -203,16 +203,25 @@ impl Portcullis {
         &self.socket
     }
 
-    /// Runs a second one with the same file and a socket of its own until it gives up.
+    /// Runs a second one with the same file, but for its name, and a socket of its own until it
+    /// gives up; returns what it complained about.
     ///
     /// # Panics
     ///
     /// If it does not give up.
     #[track_caller]
     #[must_use]
-    pub fn run_another(&self) -> String {
-        let socket = self.socket.with_extension("another");
-        refusal(&self.program, &self.host, &[], &self.file, &socket)
+    pub fn run_another(&self, name: &str) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        let text = fs::read_to_string(&self.file).expect("the file was written");
+        for line in text.lines() {
+            // The gateway's own name comes first, and so on a line above its interfaces'.
+            let own = line.starts_with("name = ") && !lines.iter().any(|it| it.contains("name ="));
+            lines.push(if own { format!("name = \"{name}\"") } else { line.to_owned() });
+        }
+        let file = self.file.with_extension("another.toml");
+        fs::write(&file, lines.join("\n")).expect("the lab's folder can be written");
+        refusal(&self.program, &self.host, &[], &file, &self.socket.with_extension("another"))
     }
 }
 

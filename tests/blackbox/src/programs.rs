@@ -7,7 +7,8 @@ use std::sync::Mutex;
 
 use crate::lab::target;
 
-/// Where the `portcullis` command lies, once it has been built.
+/// Where the `portcullis` command lies, once it has been built. `PORTCULLIS_BIN` names another one
+/// to test, an installed one for example.
 ///
 /// # Panics
 ///
@@ -15,7 +16,10 @@ use crate::lab::target;
 #[track_caller]
 #[must_use]
 pub fn binary(release: bool) -> PathBuf {
-    built("portcullis", "portcullis", release)
+    match std::env::var_os("PORTCULLIS_BIN") {
+        Some(program) => program.into(),
+        None => built("portcullis", "portcullis", release),
+    }
 }
 
 /// Where the traffic generator lies, once it has been built.

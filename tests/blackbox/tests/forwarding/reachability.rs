@@ -1,14 +1,16 @@
 //! Who reaches whom, and what the way looks like.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use portcullis_blackbox::{
-    Forwarder, Lab, Pair, PairOptions, by_portcullis_as_by_the_kernel, traceroute,
+    Forwarder, Lab, Pair, PairOptions, by_portcullis_as_by_the_kernel, traceroute, wait_until,
 };
 
 by_portcullis_as_by_the_kernel! {
     two_hosts_reach_each_other_over_both_families,
     the_gateways_own_addresses_answer_from_both_sides,
+    no_answer_is_left_lying_until_something_else_happens,
     one_packet_to_a_cold_neighbour_arrives,
     a_burst_to_a_cold_neighbour_arrives,
     traceroute_names_the_gateway_by_its_near_address,
@@ -38,6 +40,21 @@ fn the_gateways_own_addresses_answer_from_both_sides(forwarder: Forwarder) {
             let ping = host.ping("-c 5 -i 0.05 -W 1", address);
             assert_eq!(ping.received, 5, "{} to {address}: {}", host.name(), ping.said);
             assert!(ping.ttls.iter().all(|&ttl| ttl == 64), "{}", ping.said);
+        }
+    }
+}
+
+/// Intervals from busy to asleep: whoever sleeps must be woken by every single packet.
+fn no_answer_is_left_lying_until_something_else_happens(forwarder: Forwarder) {
+    let lab = Lab::new("no_answer_is_left_lying_until_something_else_happens");
+    let pair = Pair::new(&lab, forwarder);
+    for (interval, count) in [("0.002", 500), ("0.01", 200), ("0.05", 60)] {
+        for to in ["10.1.0.1", "10.2.0.2"] {
+            let ping = pair.near.ping(&format!("-c {count} -i {interval} -W 1"), to);
+            assert_eq!(ping.lost(), 0, "every {interval} s: {}", ping.said);
+            let slowest = ping.round_trips.iter().max();
+            let late = slowest.is_none_or(|slowest| *slowest > Duration::from_millis(500));
+            assert!(!late, "every {interval} s: {}", ping.said);
         }
     }
 }
@@ -82,15 +99,13 @@ fn an_outer_host_reaches_a_network_behind_a_route(forwarder: Forwarder) {
     control.run("ip route add 10.77.0.0/16 via 10.2.0.2");
     control.run("ip -6 route add 2001:db8:77::/48 via 2001:db8:2::2");
     for to in ["10.77.3.1", "2001:db8:77::1"] {
-        pair.near.reaches_within(std::time::Duration::from_secs(2), to);
+        pair.near.reaches_within(Duration::from_secs(2), to);
     }
     // A more specific route wins, and gives way again.
     control.run("ip route add blackhole 10.77.3.0/24");
-    portcullis_blackbox::wait_until(
-        "the blackhole swallows it",
-        std::time::Duration::from_secs(2),
-        || pair.near.ping("-c 1 -W 0.2", "10.77.3.1").received == 0,
-    );
+    wait_until("the blackhole swallows it", Duration::from_secs(2), || {
+        pair.near.ping("-c 1 -W 0.2", "10.77.3.1").received == 0
+    });
     control.run("ip route del blackhole 10.77.3.0/24");
-    pair.near.reaches_within(std::time::Duration::from_secs(2), "10.77.3.1");
+    pair.near.reaches_within(Duration::from_secs(2), "10.77.3.1");
 }

@@ -97,7 +97,12 @@ fn broken_headers_are_dropped_and_counted(forwarder: Forwarder) {
         (broken("ihl=4"), "ip4-bad-header"),
         (broken("len=19"), "ip4-bad-header"),
         (broken("len=400"), "ip4-truncated"),
-        ("ether/Raw(bytes(IP(src='10.1.0.2', dst='10.2.0.2'))[:12])".into(), "ip4-truncated"),
+        (
+            "Ether(dst=ether.dst, src=ether.src, type=0x0800)/\
+             Raw(bytes(IP(src='10.1.0.2', dst='10.2.0.2'))[:12])"
+                .into(),
+            "ip4-truncated",
+        ),
         (broken("options=[IPOption_LSRR(routers=['10.2.0.9'])]"), "ip4-source-route"),
         (
             "ether/IPv6(src='2001:db8:1::2', dst='2001:db8:2::2', plen=900)/payload".into(),

@@ -20,9 +20,13 @@ fn a_second_gateway_on_the_same_names_is_refused_and_the_first_goes_on() {
     let lab = Lab::new("a_second_gateway_on_the_same_names_is_refused_and_the_first_goes_on");
     let mut pair = Pair::new(&lab, Forwarder::Portcullis);
     let ping = pair.near.keep_pinging("10.2.0.2");
-    let said = pair.gateway.portcullis().run_another();
-    assert!(said.contains(&format!("{}-link", lab.prefix())), "{said}");
-    assert!(said.contains("another gateway") || said.contains("in use"), "{said}");
+    let portcullis = pair.gateway.portcullis();
+    let same_name = portcullis.run_another(lab.prefix());
+    assert!(same_name.contains(lab.prefix()), "{same_name}");
+    assert!(same_name.contains(&format!("process {}", portcullis.pid())), "{same_name}");
+    // Another name does not make its namespaces others.
+    let same_namespaces = portcullis.run_another("other");
+    assert!(same_namespaces.contains(portcullis.link.namespace()), "{same_namespaces}");
     let ping = ping.stop();
     assert_eq!(ping.lost(), 0, "{}", ping.said);
     assert!(!pair.gateway.portcullis().show("interfaces").is_empty());
@@ -62,8 +66,8 @@ fn a_name_that_is_taken_in_the_vpc_namespace_is_named() {
     vpc.run("ip link add lan type veth peer name other");
     let said = Portcullis::refusal(&lab, &gateway, &plan, &[]);
     assert!(said.contains("lan"), "{said}");
-    assert!(said.contains(vpc.namespace()), "{said}");
     assert!(gateway.run("ip -br link").contains("eth1"));
+    assert!(vpc.run("ip -br link").contains("lan@other"));
 }
 
 #[test]
