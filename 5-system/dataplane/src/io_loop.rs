@@ -23,7 +23,8 @@ const MAINTENANCE: Duration = Duration::from_millis(100);
 /// The longest sleep while a port can only be polled.
 const POLL_ONLY_SLEEP: Duration = Duration::from_micros(250);
 
-/// The sleep after a port said it had frames and gave none: it lacks buffers, which come back.
+/// The sleep after a port was readable and gave nothing: it lacks buffers, which come back, or a
+/// device.
 const BARREN_SLEEP: Duration = Duration::from_millis(1);
 
 /// How long frames may take through the pipeline when the gateway stops.
@@ -148,7 +149,8 @@ impl IoLoop {
         let woken_by_port = std::mem::take(&mut self.woken_by_port);
         self.barren = woken_by_port && received == 0;
         let finished = self.finish();
-        if now >= self.maintenance_at {
+        // A port that is readable and gives nothing may have lost its device.
+        if self.barren || now >= self.maintenance_at {
             self.maintenance_at = now + MAINTENANCE;
             for outlet in &mut self.outlets {
                 outlet.port.maintain();

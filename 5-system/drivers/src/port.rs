@@ -28,7 +28,8 @@ pub trait Port: Send {
     fn wait_fd(&self) -> Option<BorrowedFd<'_>>;
 
     /// Looks after the device: brings [`Self::status`] up to date, and takes the device into use
-    /// again if it came back. To be called some ten times a second, also when idle.
+    /// again if it came back. To be called some ten times a second, also when idle, and whenever
+    /// [`Self::wait_fd`] is readable but nothing is received.
     fn maintain(&mut self);
 
     /// State and counters, for any thread to read.

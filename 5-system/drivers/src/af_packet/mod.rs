@@ -1,7 +1,9 @@
 //! The AF_PACKET driver: any device that the kernel knows, by packet sockets (packet(7)).
 //!
-//! Frames are received by `recvmmsg` and sent by `sendmmsg`, copied once each way. Rings shared
-//! with the kernel were measured too (`examples/compare.rs`) and are slower or later, see there.
+//! Ordinary frames are received from a ring shared with the kernel and super-frames by `recv`; all
+//! are sent by `sendmmsg`. That is what `examples/compare` measured as cheapest of the ways there
+//! are. Each frame is copied once each way, so that its buffer is nobody's but ours.
+//!
 //! Every frame goes with a `virtio_net_hdr`, so that super-frames and partial checksums of virtual
 //! devices pass through as they are.
 //!
@@ -11,6 +13,7 @@
 mod fanout;
 mod link;
 mod receive;
+mod ring;
 mod socket;
 mod transmit;
 
@@ -22,7 +25,7 @@ use portcullis_packet::{DropReason, IfIndex, Packet, Pool, TxOffload};
 
 pub use self::fanout::Member;
 use self::link::{DeviceName, Link};
-use self::receive::Receiver;
+use self::ring::Ring;
 use self::socket::{KernelIndex, Socket};
 use self::transmit::{Broken, Transmitter};
 use crate::{Port, PortState, PortStatus};
@@ -34,17 +37,27 @@ pub struct AfPacketConfig {
     pub interface: IfIndex,
     /// The kernel's name of it, in the namespace of the thread that opens it.
     pub device: String,
-    /// Bytes of frames (as the kernel counts: with its own bookkeeping) that may wait to be received.
+    /// Bytes of the ring in which frames wait to be received, 2,304 for each; super-frames may take
+    /// as many again.
     pub receive_buffer: usize,
     /// Bytes of frames that may wait to be sent.
     pub send_buffer: usize,
+    /// Sends past the device's queueing discipline. The kernel then drops super-frames that the
+    /// device cannot segment itself; otherwise it segments them.
+    pub bypass_qdisc: bool,
 }
 
 impl AfPacketConfig {
     /// With buffers for some milliseconds at 10 Gbit/s.
     #[must_use]
     pub fn new(interface: IfIndex, device: impl Into<String>) -> Self {
-        Self { interface, device: device.into(), receive_buffer: 8 << 20, send_buffer: 4 << 20 }
+        Self {
+            interface,
+            device: device.into(),
+            receive_buffer: 8 << 20,
+            send_buffer: 4 << 20,
+            bypass_qdisc: false,
+        }
     }
 }
 
@@ -77,13 +90,13 @@ pub struct AfPacket {
     name: DeviceName,
     member: Member,
     attached: Option<Attached>,
-    receiver: Receiver,
     transmitter: Transmitter,
     status: Arc<PortStatus>,
 }
 
 /// A socket in use, and the device it is bound to.
 struct Attached {
+    ring: Ring,
     socket: Socket,
     device: KernelIndex,
 }
@@ -105,15 +118,8 @@ impl AfPacket {
     ) -> Result<Self, OpenError> {
         let device = config.device.clone();
         let Some(name) = DeviceName::new(&device) else { return Err(OpenError::BadName(device)) };
-        let mut port = Self {
-            config,
-            name,
-            member,
-            attached: None,
-            receiver: Receiver::new(),
-            transmitter: Transmitter::new(),
-            status,
-        };
+        let mut port =
+            Self { config, name, member, attached: None, transmitter: Transmitter::new(), status };
         match port.attach() {
             Ok(true) => Ok(port),
             Ok(false) => Err(OpenError::NoDevice(device)),
@@ -135,7 +141,8 @@ impl AfPacket {
                 "buffers are smaller than asked for: raise net.core.rmem_max and wmem_max"
             );
         }
-        socket.set_qdisc_bypass(false)?;
+        socket.set_qdisc_bypass(self.config.bypass_qdisc)?;
+        let ring = Ring::new(&socket, self.config.receive_buffer)?;
         // Until it has joined its group, a socket would receive what others receive as well.
         socket.close_filter()?;
         socket.bind(link.index)?;
@@ -144,7 +151,7 @@ impl AfPacket {
             self.member.join(&socket, link.index)?;
         }
         socket.open_filter()?;
-        self.attached = Some(Attached { socket, device: link.index });
+        self.attached = Some(Attached { ring, socket, device: link.index });
         self.status.counters.opened.add(1);
         self.show(&link);
         Ok(true)
@@ -180,32 +187,9 @@ impl Port for AfPacket {
     }
 
     fn receive(&mut self, pool: &mut Pool, into: &mut Vec<Packet>, max: usize) -> usize {
-        let before = into.len();
-        let counters = &self.status.counters;
-        while let Some(attached) = &self.attached {
-            let wanted = max.saturating_sub(into.len() - before);
-            let socket = attached.socket.as_fd();
-            let interface = self.config.interface;
-            match self.receiver.receive(socket, interface, pool, into, wanted, counters) {
-                // Fewer than asked for: there were no more.
-                Ok(received) if received < wanted.min(receive::SLOTS) => break,
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN | libc::EINTR) => break,
-                    // The kernel dropped a frame that its offload header cannot describe.
-                    Some(libc::EINVAL) => counters.drops.add(DropReason::BadOffload, 1),
-                    // ENETDOWN, once when the device goes down or away. Whatever else it is,
-                    // the device knows.
-                    _ => {
-                        counters.errors.add(1);
-                        self.look_after_device();
-                        break;
-                    }
-                },
-            }
-        }
-        into.len() - before
+        let Some(Attached { ring, socket, .. }) = &mut self.attached else { return 0 };
+        let (interface, counters) = (self.config.interface, &self.status.counters);
+        receive::receive((ring, socket), interface, pool, into, max, counters)
     }
 
     fn transmit(&mut self, batch: &mut Vec<Packet>, pool: &mut Pool) -> usize {
@@ -233,17 +217,16 @@ impl Port for AfPacket {
 
     fn maintain(&mut self) {
         self.look_after_device();
-        let counters = &self.status.counters;
-        match &self.attached {
-            Some(attached) => match attached.socket.take_overruns() {
-                Ok(lost) => counters.drops.add(DropReason::RxOverrun, lost),
-                Err(_) => counters.errors.add(1),
-            },
-            None => {
-                if self.attach().is_err() {
-                    self.status.counters.errors.add(1);
-                }
-            }
+        let done = match &self.attached {
+            Some(Attached { socket, .. }) => socket.clear_error().and_then(|()| {
+                let lost = socket.take_overruns()?;
+                self.status.counters.drops.add(DropReason::RxOverrun, lost);
+                Ok(())
+            }),
+            None => self.attach().map(drop),
+        };
+        if done.is_err() {
+            self.status.counters.errors.add(1);
         }
     }
 

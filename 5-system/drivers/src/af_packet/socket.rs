@@ -24,9 +24,17 @@ impl Socket {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = Self(socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?);
         socket.set(libc::SOL_PACKET, libc::PACKET_VNET_HDR, &c_int::from(true))?;
-        socket.set(libc::SOL_PACKET, libc::PACKET_AUXDATA, &c_int::from(true))?;
         socket.set(libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &c_int::from(true))?;
         Ok(socket)
+    }
+
+    /// Makes a receive ring of TPACKET_V2, to be mapped. Frames that do not fit into its slots are
+    /// queued to the socket as well.
+    pub(super) fn make_ring(&self, request: &libc::tpacket_req) -> io::Result<()> {
+        let version = libc::tpacket_versions::TPACKET_V2 as c_int;
+        self.set(libc::SOL_PACKET, libc::PACKET_VERSION, &version)?;
+        self.set(libc::SOL_PACKET, libc::PACKET_COPY_THRESH, &c_int::from(true))?;
+        self.set(libc::SOL_PACKET, libc::PACKET_RX_RING, request)
     }
 
     /// Whether frames go to the device at once (true) or through its queueing discipline.
@@ -118,6 +126,12 @@ impl Socket {
             self.get_raw::<libc::tpacket_stats>(libc::SOL_PACKET, libc::PACKET_STATISTICS)
         }?;
         Ok(u64::from(stats.tp_drops))
+    }
+
+    /// Takes note of the error that ended or disturbed the socket, so that it no longer counts as
+    /// readable for that.
+    pub(super) fn clear_error(&self) -> io::Result<()> {
+        self.get::<c_int>(libc::SOL_SOCKET, libc::SO_ERROR).map(drop)
     }
 
     fn set<T>(&self, level: c_int, name: c_int, value: &T) -> io::Result<()> {
