@@ -55,6 +55,13 @@ impl VpcListener {
         }
     }
 
+    /// Looks after readings that failed.
+    pub(crate) fn tick(mirror: &mut Mirror) {
+        if let Some(sequence) = mirror.resync.tick() {
+            end(mirror, sequence, true);
+        }
+    }
+
     /// Reads what is there.
     pub(crate) fn read(
         &mut self,
@@ -103,7 +110,8 @@ fn take(header: Header, answer: Answer, mirror: &mut Mirror) {
         Answer::Nothing => {}
         Answer::Overrun => mirror.resync.request(),
         Answer::Done => end(mirror, header.sequence, false),
-        Answer::Acknowledged(0, _) => {}
+        // When there is no room for its first lines a dump begins all the same.
+        Answer::Acknowledged(0 | libc::ENOBUFS, _) => {}
         Answer::Acknowledged(errno, reason) => {
             let error = std::io::Error::from_raw_os_error(errno);
             tracing::debug!(?reason, "the kernel refuses a dump: {error}");
@@ -213,7 +221,9 @@ impl LinkDump {
                 mirror.finish_device_sync();
             }
             (Answer::Done, Self::Running { interrupted: true }) => *self = Self::Due,
-            (Answer::Acknowledged(errno, _), Self::Running { .. }) if errno != 0 => {
+            (Answer::Acknowledged(errno, _), Self::Running { .. })
+                if errno != 0 && errno != libc::ENOBUFS =>
+            {
                 *self = Self::Due;
             }
             (

@@ -269,6 +269,7 @@ impl Core {
     fn tick(&mut self) {
         self.ticks += 1;
         self.configure = true;
+        VpcListener::tick(&mut self.mirror);
         if let Some((count, error)) = self.cycle.take_refused() {
             tracing::error!(count, "routes are not in the forwarding table: {error}");
         }

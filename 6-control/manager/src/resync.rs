@@ -8,6 +8,9 @@ use crate::netlink::Dump;
 /// A table that keeps changing is read so often; then what was announced has to do.
 const ATTEMPTS: u32 = 4;
 
+/// A dump whose end has not come after so many ticks is given up.
+const MAX_TICKS: u32 = 30;
+
 /// What follows the end of a dump.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ended {
@@ -31,6 +34,9 @@ pub(crate) struct Resync {
     attempts: u32,
     interrupted: bool,
     again: bool,
+    incomplete: bool,
+    /// The request that was waited for at the last tick, and for how many ticks.
+    waited: (u32, u32),
     finished: u64,
 }
 
@@ -83,6 +89,20 @@ impl Resync {
         self.interrupted = true;
     }
 
+    /// To be called now and then: a reading that failed is made again, and a dump whose end does not
+    /// come is given up. The number of that dump, if there is one.
+    pub(crate) fn tick(&mut self) -> Option<u32> {
+        if self.at.is_none() && std::mem::take(&mut self.incomplete) {
+            self.request();
+        }
+        let sequence = self.asked?;
+        self.waited = match self.waited {
+            (waited, ticks) if waited == sequence => (sequence, ticks + 1),
+            _ => (sequence, 0),
+        };
+        (self.waited.1 >= MAX_TICKS).then_some(sequence)
+    }
+
     /// The dump with this number has ended, or was refused.
     pub(crate) fn ended(&mut self, sequence: u32, refused: bool) -> Ended {
         let (Some(at), true) = (self.at, self.is_current(sequence)) else { return Ended::Unknown };
@@ -92,6 +112,7 @@ impl Resync {
             return Ended::Repeat;
         }
         self.attempts = 0;
+        self.incomplete |= refused;
         self.at = Some(at + 1).filter(|at| *at < Dump::ALL.len());
         if self.at.is_none() {
             self.finished += 1;
@@ -156,7 +177,23 @@ mod tests {
             resync.ended(sequence, true)
         });
         assert_eq!(failed.last(), Some(Ended::Failed));
-        assert_eq!(resync.next().map(|(dump, _)| dump), Some(Dump::Addresses4));
+        let (dump, sequence) = resync.next().expect("a dump");
+        assert_eq!(dump, Dump::Addresses4);
+        assert_eq!(resync.ended(sequence, false), Ended::Complete);
+        run(&mut resync);
+        assert!(!resync.is_running());
+        assert_eq!(resync.tick(), None);
+        assert!(resync.is_running(), "it is tried again");
+    }
+
+    #[test]
+    fn a_dump_that_does_not_end_is_given_up() {
+        let mut resync = Resync::default();
+        resync.request();
+        let (_, sequence) = resync.next().expect("a dump");
+        let ticks = (0..100).take_while(|_| resync.tick().is_none()).count();
+        assert_eq!(ticks, MAX_TICKS as usize);
+        assert_eq!(resync.tick(), Some(sequence));
     }
 
     #[test]

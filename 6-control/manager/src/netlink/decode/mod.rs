@@ -49,13 +49,21 @@ pub(crate) fn decode(header: Header, body: &[u8]) -> Result<Answer, Malformed> {
         libc::RTM_DELLINK => link::decode(body)?.map(|link| Event::LinkGone(link.index)),
         libc::RTM_NEWADDR => address::decode(body)?.map(Event::Address),
         libc::RTM_DELADDR => address::decode(body)?.map(Event::AddressGone),
-        NLMSG_DONE => return Ok(Answer::Done),
+        NLMSG_DONE => return Ok(done(body)),
         NLMSG_ERROR => return acknowledgement(header, body),
         NLMSG_OVERRUN => return Ok(Answer::Overrun),
         NLMSG_NOOP => None,
         _ => None,
     };
     Ok(event.map_or(Answer::Nothing, Answer::Event))
+}
+
+/// The end of a dump carries an errno, if it is a premature one.
+fn done(body: &[u8]) -> Answer {
+    match Fields(body).u32().map(|error| (error as i32).wrapping_neg()) {
+        None | Some(..=0) => Answer::Done,
+        Some(errno) => Answer::Acknowledged(errno, None),
+    }
 }
 
 /// The kernel repeats the flags of the request that added the route.

@@ -78,6 +78,10 @@ struct Wanted {
 impl Wanted {
     /// `RTN_*` and the attributes together; `None` for what is no route.
     fn target(self, kind: u8) -> Option<Target> {
+        // A route by a blackhole object has the type of what the object says at the time.
+        if let (Some(id), libc::RTN_UNICAST | libc::RTN_BLACKHOLE) = (self.object, kind) {
+            return Some(Target::Object(id));
+        }
         let target = match kind {
             libc::RTN_UNICAST => self.forward(),
             libc::RTN_LOCAL | libc::RTN_ANYCAST => Target::Local,
@@ -96,10 +100,6 @@ impl Wanted {
     }
 
     fn forward(self) -> Target {
-        // With an object, the kernel may repeat its paths for those who don't know objects.
-        if let Some(id) = self.object {
-            return Target::Object(id);
-        }
         match self.multipath {
             None => self.hop.path().map_or(Target::Unsupported, Target::Via),
             Some(hops) => {
