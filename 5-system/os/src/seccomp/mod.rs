@@ -15,6 +15,7 @@ mod control;
 mod io;
 mod manager;
 mod pipeline;
+mod supervisor;
 mod trap;
 
 use std::collections::BTreeMap;
@@ -99,6 +100,7 @@ impl Filter {
             Role::Trap => &[common::COMMON, trap::TRAP, common::SYMBOLISER],
             Role::Manager => &[common::COMMON, manager::MANAGER, common::SYMBOLISER],
             Role::Control => &[common::COMMON, control::CONTROL],
+            Role::Supervisor => &[common::COMMON, supervisor::SUPERVISOR],
         };
         let soft = match role {
             Role::Pipeline | Role::Io | Role::Trap | Role::Manager => Some(
@@ -109,9 +111,16 @@ impl Filter {
                 )
                 .map_err(compile)?,
             ),
-            Role::Control => None,
+            Role::Control | Role::Supervisor => None,
         };
-        let hard = program(lists, SeccompAction::KillProcess, SeccompAction::Allow);
+        let otherwise = match role {
+            Role::Pipeline | Role::Io | Role::Trap | Role::Manager | Role::Control => {
+                SeccompAction::KillProcess
+            }
+            // It must live to tidy up.
+            Role::Supervisor => SeccompAction::Errno(libc::EPERM as u32),
+        };
+        let hard = program(lists, otherwise, SeccompAction::Allow);
         Ok(Self { role, soft, hard: hard.map_err(compile)? })
     }
 

@@ -18,19 +18,24 @@ pub enum Role {
     Manager,
     /// Main, control socket, metrics.
     Control,
+    /// The parent process, which gives devices and namespaces back.
+    Supervisor,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Io, Self::Pipeline, Self::Trap, Self::Manager, Self::Control];
+    pub const ALL: [Self; 6] =
+        [Self::Io, Self::Pipeline, Self::Trap, Self::Manager, Self::Control, Self::Supervisor];
 
     /// What a thread of this role keeps: packet sockets that must be opened again after their
-    /// device came back for I/O, configuring `vpc` for the manager, and nothing for the others.
+    /// device came back for I/O, configuring `vpc` for the manager, moving devices between
+    /// namespaces for the supervisor, and nothing for the others.
     #[must_use]
     pub const fn privileges(self) -> Privileges {
         match self {
             Self::Io => Privileges::NET_RAW,
             Self::Manager => Privileges::NET_ADMIN,
+            Self::Supervisor => Privileges::SYS_ADMIN.with(Privileges::NET_ADMIN),
             Self::Pipeline | Self::Trap | Self::Control => Privileges::NONE,
         }
     }
@@ -44,6 +49,7 @@ impl fmt::Display for Role {
             Self::Trap => "trap",
             Self::Manager => "manager",
             Self::Control => "control",
+            Self::Supervisor => "supervisor",
         })
     }
 }

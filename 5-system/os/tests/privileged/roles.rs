@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use portcullis_os::cpus::CpuSet;
 use portcullis_os::links::Links;
+use portcullis_os::netns::{self, NetnsErrorKind};
 use portcullis_os::process::HugeAlloc;
 use portcullis_os::tap::{Tap, TapName};
 use portcullis_os::threads::{
@@ -20,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::SignalKind;
 
-use crate::support::{TestNetns, in_own_process};
+use crate::support::{TestNetns, in_own_process, unique};
 
 /// A job that hands what it opened to what it does.
 struct Day<O, T, R> {
@@ -62,6 +63,45 @@ fn spend_a_day<T: Send + 'static>(
     };
     let job = Day { open: Some(open), opened: None, run };
     SystemThreads::new(|_| {}).start(spec, Box::new(job)).unwrap().join().unwrap();
+}
+
+#[test]
+fn the_supervisor_gives_everything_back_and_is_refused_the_rest() {
+    alone("the_supervisor_gives_everything_back_and_is_refused_the_rest", || {
+        let home = TestNetns::new("home");
+        let (link, vpc) = (TestNetns::new("link"), TestNetns::new("vpc"));
+        let (link_name, vpc_name) = (link.name.clone(), vpc.name.clone());
+        let record = std::env::temp_dir().join(unique("record"));
+        let mut links = Links::open_in(&home.handle).unwrap();
+        links.add_veth("wan", "peer").unwrap();
+        links.move_to("wan", &link.handle).unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let (home_handle, link_handle) = (home.handle.clone(), link.handle.clone());
+        spend_a_day(Role::Supervisor, &home, runtime, move |runtime| {
+            what_everybody_does();
+            runtime.block_on(async { tokio::time::sleep(Duration::from_millis(20)).await });
+            assert_eq!(child.try_wait().unwrap(), None);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            std::fs::write(&record, "wan").unwrap();
+            let moved = record.with_extension("moved");
+            std::fs::rename(&record, &moved).unwrap();
+            let mut there = Links::open_in(&link_handle).unwrap();
+            there.set_up("wan", false).unwrap();
+            there.move_to("wan", &home_handle).unwrap();
+            netns::delete(&link_name).unwrap();
+            netns::delete(&vpc_name).unwrap();
+            std::fs::remove_file(&moved).unwrap();
+            let notify = std::os::unix::net::UnixDatagram::unbound().unwrap();
+            let _nobody = notify.send_to(b"STOPPING=1", "/nowhere/notify");
+            // It has the rights for these, and no business with them.
+            assert_eq!(netns::create(&link_name).unwrap_err().kind, NetnsErrorKind::NotPermitted);
+            let program = std::process::Command::new("true").status();
+            assert_eq!(program.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+        });
+        assert!(links.find("wan").is_ok());
+        assert!(!netns::exists(&link.name) && !netns::exists(&vpc.name));
+    });
 }
 
 /// Runs the test named `roles::NAME` in a process of its own, which must end well, under a hail of

@@ -1,6 +1,6 @@
 //! Namespaces that go away by themselves, commands, and tests that run in a process of their own.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use portcullis_os::netns::{self, NetnsHandle};
@@ -75,10 +75,23 @@ pub(crate) fn in_own_process(
         work();
         std::process::exit(0);
     }
-    Command::new(std::env::current_exe().unwrap())
+    let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD, "1")
         .envs(environment.iter().copied())
-        .output()
-        .unwrap()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let id = child.id();
+    let output = child.wait_with_output().unwrap();
+    // A child that was killed dropped nothing.
+    let its_own = format!("-{id}-");
+    for name in netns::list().unwrap() {
+        if name.starts_with("pcos-") && name.contains(&its_own) {
+            let _deleted = netns::delete(&name);
+        }
+    }
+    output
 }
