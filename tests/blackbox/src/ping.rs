@@ -1,10 +1,15 @@
 //! Echo requests, and what came of them.
 
+use std::thread::sleep;
 use std::time::Duration;
 
 use crate::command::Background;
 use crate::host::Host;
 use crate::wait::wait_until;
+
+/// How often a ping that goes on sends, and how many of its last requests do not count.
+const INTERVAL: Duration = Duration::from_millis(20);
+const ON_ITS_WAY: u32 = 25;
 
 /// The result of a ping.
 #[derive(Clone, Debug)]
@@ -13,6 +18,8 @@ pub struct Ping {
     pub sent: u32,
     /// Replies that came back, each counted once.
     pub received: u32,
+    /// The number of the request that each reply answers, from 1.
+    pub sequence: Vec<u32>,
     /// The TTL or hop limit of each reply.
     pub ttls: Vec<u8>,
     /// The round trip of each reply.
@@ -32,6 +39,7 @@ impl Ping {
         let mut ping = Self {
             sent: 0,
             received: 0,
+            sequence: Vec::new(),
             ttls: Vec::new(),
             round_trips: Vec::new(),
             errors: Vec::new(),
@@ -40,6 +48,8 @@ impl Ping {
         for line in said.lines() {
             if let Some(milliseconds) = field(line, " time=").and_then(|time| time.parse().ok()) {
                 ping.round_trips.push(Duration::from_secs_f64(f64::max(milliseconds, 0.0) / 1e3));
+                ping.sequence
+                    .extend(field(line, "icmp_seq=").and_then(|it| it.parse::<u32>().ok()));
                 ping.ttls.extend(field(line, " ttl=").and_then(|ttl| ttl.parse::<u8>().ok()));
             } else if line.starts_with("From ") || line.starts_with("ping: ") {
                 ping.errors.push(line.to_owned());
@@ -79,7 +89,8 @@ impl Ping {
 pub struct RunningPing(Background);
 
 impl RunningPing {
-    /// Stops, and counts. A request on its way when this is called has time to be answered.
+    /// Stops, and counts what was sent until half a second before: what is still on its way then
+    /// is not lost.
     ///
     /// # Panics
     ///
@@ -87,9 +98,16 @@ impl RunningPing {
     #[track_caller]
     #[must_use]
     pub fn stop(mut self) -> Ping {
+        sleep(ON_ITS_WAY * INTERVAL);
         self.0.signal("INT");
         self.0.end(Duration::from_secs(5));
-        Ping::parse(&self.0.log())
+        let mut ping = Ping::parse(&self.0.log());
+        ping.sent = ping.sent.saturating_sub(ON_ITS_WAY);
+        ping.sequence.retain(|&number| number <= ping.sent);
+        ping.sequence.sort_unstable();
+        ping.sequence.dedup();
+        ping.received = u32::try_from(ping.sequence.len()).unwrap_or(u32::MAX);
+        ping
     }
 }
 
@@ -123,7 +141,8 @@ impl Host {
     #[track_caller]
     #[must_use]
     pub fn keep_pinging(&self, destination: &str) -> RunningPing {
-        RunningPing(self.start(&format!("ping -n -i 0.02 {destination}")))
+        let interval = INTERVAL.as_secs_f64();
+        RunningPing(self.start(&format!("ping -n -i {interval} {destination}")))
     }
 }
 
@@ -144,7 +163,7 @@ rtt min/avg/max/mdev = 0.061/0.061/0.061/0.000 ms
 ";
         let ping = Ping::parse(said);
         assert_eq!((ping.sent, ping.received, ping.lost()), (2, 1, 1));
-        assert_eq!(ping.ttls, [63]);
+        assert_eq!((ping.sequence.as_slice(), ping.ttls.as_slice()), (&[1][..], &[63][..]));
         assert_eq!(ping.median(), Duration::from_micros(61));
         assert_eq!(ping.errors, ["From 10.1.0.1 icmp_seq=2 Destination Net Unreachable"]);
     }
