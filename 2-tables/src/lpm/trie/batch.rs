@@ -32,10 +32,12 @@ impl<A: Address> Trie<A> {
         size_of_val(&*self.words) > NEAR_BYTES
     }
 
+    /// Asks for a node, which may lie across two cache lines.
     #[inline(always)]
     fn fetch(&self, at: usize) {
-        if let Some(word) = self.words.get(at) {
-            prefetch(word);
+        if let Some([first, _, last, ..]) = self.words.get(at..) {
+            prefetch(first);
+            prefetch(last);
         }
     }
 
@@ -49,7 +51,8 @@ impl<A: Address> Trie<A> {
         let mut walking = 0;
         for (n, (addr, out)) in addrs.iter().zip(out.iter_mut()).enumerate().take(BATCH) {
             let entry = self.head(addr.head(HEAD)).load(Ordering::Relaxed);
-            out.0 = entry;
+            // A value is the answer; whoever meets a node has none yet.
+            out.0 = entry & (entry >> 31).wrapping_sub(1);
             walkers[walking % BATCH] = (n as u8, entry & !NODE);
             if FAR {
                 self.fetch((entry & !NODE) as usize);

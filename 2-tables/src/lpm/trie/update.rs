@@ -16,7 +16,7 @@ use super::build::{Builder, Chunks, Old, Space, Subtree};
 use super::{HEAD, NODE, NODE_WORDS, Node, Trie};
 
 /// Words of the smallest arena; its pages are not touched before they are used.
-const SMALLEST: u32 = 1 << 15;
+const SMALLEST: u32 = 1 << 16;
 
 /// The one writer of a [`Trie`].
 #[derive(Debug)]
