@@ -38,7 +38,7 @@ pub struct AfPacketConfig {
     /// The kernel's name of it, in the namespace of the thread that opens it.
     pub device: String,
     /// Bytes of the ring in which frames wait to be received, 2,304 for each; super-frames may take
-    /// as many again.
+    /// twice as many elsewhere.
     pub receive_buffer: usize,
     /// Bytes of frames that may wait to be sent.
     pub send_buffer: usize,
@@ -48,13 +48,14 @@ pub struct AfPacketConfig {
 }
 
 impl AfPacketConfig {
-    /// With buffers for some milliseconds at 10 Gbit/s.
+    /// With buffers for some milliseconds. A larger ring is slower: the kernel goes round it and
+    /// finds no slot in a cache.
     #[must_use]
     pub fn new(interface: IfIndex, device: impl Into<String>) -> Self {
         Self {
             interface,
             device: device.into(),
-            receive_buffer: 8 << 20,
+            receive_buffer: 4 << 20,
             send_buffer: 4 << 20,
             bypass_qdisc: false,
         }
@@ -135,7 +136,7 @@ impl AfPacket {
         if !self.member.may_join(link.index) {
             return Ok(true);
         }
-        if !socket.set_buffers(self.config.receive_buffer, self.config.send_buffer)? {
+        if !socket.set_buffers(2 * self.config.receive_buffer, self.config.send_buffer)? {
             tracing::warn!(
                 device = self.config.device,
                 "buffers are smaller than asked for: raise net.core.rmem_max and wmem_max"
