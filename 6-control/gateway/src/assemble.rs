@@ -163,7 +163,9 @@ impl Assembly {
         starter.start(Role::Trap, "pc-trap".to_owned(), housekeeping, in_vpc.clone(), trap)?;
 
         let sockets = run_in(&namespaces.link, LinkSockets::open)??;
-        let (job, manager) = ManagerJob::new(tables.into_setup(sockets, asked)?);
+        let sleepers = bells.clone();
+        let wake = move || sleepers.iter().for_each(Bell::ring);
+        let (job, manager) = ManagerJob::new(tables.into_setup(sockets, asked)?, wake);
         starter.start(Role::Manager, "pc-vpc".to_owned(), housekeeping, in_vpc, job)?;
         let manager = manager.recv().map_err(|_| AssembleError::NoManager)?;
 

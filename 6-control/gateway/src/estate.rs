@@ -9,7 +9,7 @@ use portcullis_config::{Config, Interface};
 use portcullis_os::links::{LinkError, Links};
 use portcullis_os::netns::{self, NetnsError, NetnsHandle};
 use portcullis_os::quiet::{self, QuietError};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::state::{MovedDevice, State, StateFile};
 
@@ -98,6 +98,9 @@ impl Estate {
     fn settle(&mut self, config: &Config) -> Result<(), EstateError> {
         quiet::link(&self.link)?;
         quiet::vpc(&self.vpc)?;
+        if let Err(error) = quiet::raise_neighbour_limits() {
+            debug!("the limits on neighbours stay as they are: {error}");
+        }
         let mut here = Links::open()?;
         let mut there = Links::open_in(&self.link)?;
         self.drop_unwanted(config, &mut there);

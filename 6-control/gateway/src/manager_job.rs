@@ -13,24 +13,25 @@ pub(crate) struct ManagerJob {
 }
 
 enum State {
-    New(Box<Setup>),
+    New(Box<Setup>, Box<dyn Fn() + Send>),
     Open(Box<Manager>),
     Failed,
 }
 
 impl ManagerJob {
     /// A job, and where its handle will be once it is open.
-    pub(crate) fn new(setup: Setup) -> (Self, Receiver<Handle>) {
+    /// `wake` is called after each new snapshot.
+    pub(crate) fn new(setup: Setup, wake: impl Fn() + Send + 'static) -> (Self, Receiver<Handle>) {
         let (handle, receiver) = sync_channel(1);
-        (Self { handle, state: State::New(Box::new(setup)) }, receiver)
+        (Self { handle, state: State::New(Box::new(setup), Box::new(wake)) }, receiver)
     }
 }
 
 impl Job for ManagerJob {
     fn open(&mut self) -> Result<(), JobError> {
-        if let State::New(setup) = std::mem::replace(&mut self.state, State::Failed) {
+        if let State::New(setup, wake) = std::mem::replace(&mut self.state, State::Failed) {
             let (manager, handle) = Manager::new(*setup)?;
-            self.state = State::Open(Box::new(manager));
+            self.state = State::Open(Box::new(manager.telling(wake)));
             self.handle.send(handle)?;
         }
         Ok(())

@@ -83,6 +83,10 @@ pub fn gateway_process(options: &ProcessOptions) -> ExitCode {
 }
 
 fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
+    // Started by way of /proc/self/exe, the process would be called "exe".
+    if let Err(errno) = rustix::thread::set_name(c"portcullis") {
+        info!("the process keeps its name: {errno}");
+    }
     let parent =
         getppid().ok_or_else(|| system("the supervisor")(std::io::ErrorKind::NotFound.into()))?;
     process::end_with_parent(parent)

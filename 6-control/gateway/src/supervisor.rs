@@ -10,8 +10,9 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use portcullis_config::Config;
-use portcullis_os::privileges::{self, CutError, Privileges};
+use portcullis_os::privileges::Privileges;
 use portcullis_os::process::{LockError, LockFile};
+use portcullis_os::threads::{ConfineError, Role, confine_this_thread};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,7 +53,7 @@ enum SupervisorError {
     #[error("{0}")]
     Estate(#[from] EstateError),
     #[error("rights could not be given up: {0}")]
-    Cut(#[from] CutError),
+    Confine(#[from] ConfineError),
     #[error("{what}: {error}")]
     System { what: &'static str, error: io::Error },
 }
@@ -178,7 +179,7 @@ async fn attend(
     status: OwnedFd,
     signals: &mut Signals,
 ) -> Result<(), SupervisorError> {
-    privileges::cut_to(Privileges::SYS_ADMIN.with(Privileges::NET_ADMIN))?;
+    confine_this_thread(Role::Supervisor, Role::Supervisor.privileges())?;
     let pid = Pid::from_child(child);
     let status = pipe::Receiver::from_owned_fd(status).map_err(system("the status pipe"))?;
     let mut status = BufReader::new(status).lines();

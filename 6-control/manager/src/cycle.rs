@@ -251,6 +251,11 @@ impl Cycle {
         matches!(self.phase, Phase::Idle) && self.publisher.epoch() > Epoch::default()
     }
 
+    /// The epoch that was published last.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.publisher.epoch()
+    }
+
     /// Numbers of routes in the FIBs, IPv4 and IPv6.
     pub(crate) fn sizes(&self) -> (usize, usize) {
         (self.fib4.len(), self.fib6.len())

@@ -56,6 +56,7 @@ pub struct Manager {
     link: Option<NetlinkSocket>,
     resolve: Option<Resolve>,
     queries: mpsc::Receiver<Query>,
+    published: Box<dyn Fn() + Send>,
     runtime: Runtime,
 }
 
@@ -106,7 +107,15 @@ impl Manager {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (handle, queries) = Handle::new();
-        Ok((Self { core, vpc, link, resolve: setup.resolve, queries, runtime }, handle))
+        let (resolve, published) = (setup.resolve, Box::new(|| ()));
+        Ok((Self { core, vpc, link, resolve, queries, published, runtime }, handle))
+    }
+
+    /// Has `published` called after each publication, so that workers that sleep are woken: packets
+    /// may be waiting for what it says.
+    #[must_use]
+    pub fn telling(self, published: impl Fn() + Send + 'static) -> Self {
+        Self { published: Box::new(published), ..self }
     }
 
     /// Runs until it is told to stop, or all handles are gone.
@@ -114,7 +123,8 @@ impl Manager {
     /// # Errors
     /// A socket broke.
     pub fn run(self) -> Result<(), ManagerError> {
-        let Self { mut core, vpc, link, resolve, mut queries, runtime } = self;
+        let Self { mut core, vpc, link, resolve, mut queries, published, runtime } = self;
+        let mut told = core.cycle.epoch();
         runtime.block_on(async {
             let vpc = watch(vpc)?;
             let link = link.map(watch).transpose()?;
@@ -131,6 +141,10 @@ impl Manager {
                 }
                 core.follow();
                 let next = core.cycle.turn(&mut core.mirror);
+                if core.cycle.epoch() != told {
+                    told = core.cycle.epoch();
+                    published();
+                }
                 let wait = async {
                     match next {
                         Next::Idle => future::pending().await,

@@ -36,7 +36,9 @@ impl Asked {
     ) -> Option<NeighborKey> {
         let index = mirror.ports.tap_index(interface)?;
         let recent = |last: &Instant| now.since(*last) < INTERVAL;
-        if self.last.get(&(interface, address)).is_some_and(recent) {
+        // An entry that is gone, flushed say, was asked for in vain.
+        let is_known = mirror.neighbor_state(interface, address) != NeighborState::None;
+        if is_known && self.last.get(&(interface, address)).is_some_and(recent) {
             return None;
         }
         if self.last.len() >= MAX_ASKED {
