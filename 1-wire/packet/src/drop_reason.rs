@@ -115,8 +115,6 @@ drop_reasons! {
     InjectQueueFull = "inject-queue-full",
     /// The device's own receive queue overflowed before the gateway read it.
     RxOverrun = "rx-overrun",
-    /// No buffer was free to receive into.
-    RxNoBuffer = "rx-no-buffer",
     /// The frame is larger than any buffer.
     RxTooLarge = "rx-too-large",
     /// The device's transmit queue stayed full.

@@ -1,5 +1,5 @@
-//! What the process as a whole asks for: an end with its parent, no traces of its memory, room for
-//! locked memory, memory in huge pages, and to be the only one of its name.
+//! What the process as a whole asks for: an end with its parent, no traces of its memory, memory in
+//! huge pages, and to be the only one of its name.
 
 mod huge;
 mod lock;
@@ -9,8 +9,7 @@ pub use lock::{Holder, LockError, LockFile};
 
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_dumpable_behavior,
-    set_parent_process_death_signal, setrlimit,
+    DumpableBehavior, Pid, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
 };
 
 /// The parent ended before this process could ask to end with it.
@@ -41,20 +40,4 @@ pub fn end_with_parent(parent: Pid) -> Result<(), ParentError> {
 /// The kernel's.
 pub fn forbid_dumps() -> rustix::io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
-}
-
-/// Raises the limit of locked memory (rings that are shared with the kernel count) as far as
-/// it goes: without a limit, or else to the hard one. Gives the limit in bytes, `None` if
-/// there is none.
-///
-/// # Errors
-/// The kernel's. There may be enough all the same: this is no reason to stop.
-pub fn raise_locked_memory() -> rustix::io::Result<Option<u64>> {
-    let unlimited = Rlimit { current: None, maximum: None };
-    if setrlimit(Resource::Memlock, unlimited).is_ok() {
-        return Ok(None);
-    }
-    let hard = getrlimit(Resource::Memlock).maximum;
-    setrlimit(Resource::Memlock, Rlimit { current: hard, maximum: hard })?;
-    Ok(hard)
 }

@@ -4,10 +4,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use portcullis_os::process::{
-    LockFile, ParentError, end_with_parent, forbid_dumps, raise_locked_memory,
-};
-use rustix::process::{Pid, Resource, Rlimit, getppid, getrlimit, setrlimit};
+use portcullis_os::process::{LockFile, ParentError, end_with_parent, forbid_dumps};
+use rustix::process::{Pid, Resource, Rlimit, getppid, setrlimit};
 
 use crate::support::{in_own_process, unique};
 
@@ -78,16 +76,6 @@ fn a_process_that_forbids_dumps_leaves_no_core() {
     assert!(with.status.core_dumped());
     assert_eq!(without.status.signal(), Some(libc::SIGABRT));
     assert!(!without.status.core_dumped());
-}
-
-#[test]
-fn locked_memory_goes_as_far_as_it_may() {
-    let output = in_own_process("process::locked_memory_goes_as_far_as_it_may", &[], || {
-        let limit = raise_locked_memory().unwrap();
-        let now = getrlimit(Resource::Memlock);
-        assert_eq!((now.current, now.maximum), (limit, limit));
-    });
-    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
