@@ -7,6 +7,7 @@
 //!
 //! With `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` the tables get huge pages.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -44,43 +45,51 @@ impl Random {
     }
 }
 
+/// As many routes with different prefixes.
+fn distinct<N: Ord>(
+    count: usize,
+    mut route: impl FnMut() -> (N, NextHopId),
+) -> Vec<(N, NextHopId)> {
+    let mut routes = BTreeMap::new();
+    while routes.len() < count {
+        routes.extend([route()]);
+    }
+    routes.into_iter().collect()
+}
+
 fn routes4(random: &mut Random, count: usize) -> Vec<(Ipv4Net, NextHopId)> {
-    (0..count)
-        .map(|_| {
-            let len = match random.below(100) {
-                0..60 => 24,
-                60..70 => 22 + random.below(2) as u8,
-                70..90 => 16 + random.below(6) as u8,
-                90..95 => 8 + random.below(8) as u8,
-                _ => 25 + random.below(8) as u8,
-            };
-            // 1.0.0.0 to 223.255.255.255, where unicast lives.
-            let addr = (1 << 24) + random.below(223 << 24) as u32;
-            (Ipv4Net::new(addr.into(), len).expect("up to 32").trunc(), random.next_hop())
-        })
-        .collect()
+    distinct(count, || {
+        let len = match random.below(100) {
+            0..60 => 24,
+            60..70 => 22 + random.below(2) as u8,
+            70..90 => 16 + random.below(6) as u8,
+            90..95 => 8 + random.below(8) as u8,
+            _ => 25 + random.below(8) as u8,
+        };
+        // 1.0.0.0 to 223.255.255.255, where unicast lives.
+        let addr = (1 << 24) + random.below(223 << 24) as u32;
+        (Ipv4Net::new(addr.into(), len).expect("up to 32").trunc(), random.next_hop())
+    })
 }
 
 fn routes6(random: &mut Random, count: usize) -> Vec<(Ipv6Net, NextHopId)> {
     // Allocations cluster: a few thousand /32 hold most of what is announced.
     let blocks: Vec<u128> =
         (0..count.div_ceil(20)).map(|_| 1 << 125 | random.wide() >> 3 >> 96 << 96).collect();
-    (0..count)
-        .map(|_| {
-            let len = match random.below(100) {
-                0..45 => 48,
-                45..60 => 32,
-                60..70 => 44,
-                70..80 => 40,
-                80..90 => 36,
-                90..97 => 29 + random.below(19) as u8,
-                _ => 49 + random.below(16) as u8,
-            };
-            let block = blocks[random.below(blocks.len() as u64) as usize];
-            let addr = block | random.wide() >> 32;
-            (Ipv6Net::new(addr.into(), len).expect("up to 128").trunc(), random.next_hop())
-        })
-        .collect()
+    distinct(count, || {
+        let len = match random.below(100) {
+            0..45 => 48,
+            45..60 => 32,
+            60..70 => 44,
+            70..80 => 40,
+            80..90 => 36,
+            90..97 => 29 + random.below(19) as u8,
+            _ => 49 + random.below(16) as u8,
+        };
+        let block = blocks[random.below(blocks.len() as u64) as usize];
+        let addr = block | random.wide() >> 32;
+        (Ipv6Net::new(addr.into(), len).expect("up to 128").trunc(), random.next_hop())
+    })
 }
 
 /// What the two families have in common.
@@ -198,7 +207,6 @@ fn main() {
     let mut random = Random(7);
     for count in [1, 5_000, 20_000, 60_000, 1_000_000].into_iter().filter(wanted) {
         let mut routes = routes4(&mut random, count);
-        routes.truncate(count);
         if count == 1 {
             routes = vec![(Ipv4Net::default(), NextHopId(1))];
         }
