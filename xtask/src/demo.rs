@@ -131,9 +131,11 @@ fn show() {
     let _peer_frr = Frr::start(&peer, &[Daemon::Bgp], PEER_BGP);
     client.reaches_within(Duration::from_secs(60), "198.51.100.80");
     client.reaches_within(Duration::from_secs(60), "2001:db8:5::80");
-    println!("vtysh# show ip route bgp");
-    for line in frr.ask("show ip route bgp").lines().filter(|line| line.starts_with('B')) {
-        println!("    {line}");
+    for command in ["show ip route bgp", "show ipv6 route bgp"] {
+        println!("vtysh# {command}");
+        for line in frr.ask(command).lines().filter(|line| line.starts_with('B')) {
+            println!("    {line}");
+        }
     }
 
     say("zebra gave the routes to the kernel, and the gateway took them from there:");
