@@ -1,0 +1,14 @@
+//! The whole pipeline, without threads, devices and a clock.
+
+mod answer;
+mod conservation;
+mod errors;
+mod gateway;
+mod host;
+mod hosts;
+mod kernel;
+mod limits;
+mod link;
+mod reasons;
+mod rng;
+mod world;
