@@ -263,7 +263,7 @@ fn event() -> BoxedStrategy<Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_comes_in_leaves_or_is_dropped_by_name_or_goes_to_the_kernel_or_waits(

@@ -1,5 +1,6 @@
 //! The whole pipeline, without threads, devices and a clock.
 
+mod allocations;
 mod answer;
 mod conservation;
 mod errors;
