@@ -18,12 +18,12 @@ impl Testpmd {
     #[track_caller]
     pub(crate) fn start(host: &Host, ports: &[Port]) -> Self {
         // Memory in ordinary pages costs it a third of its speed, so only where there are no others.
-        let memory = if free_huge_pages() >= 256 {
+        let memory = if free_huge_pages() >= 100 {
             "--in-memory"
         } else {
             "--no-huge --no-shconf --no-telemetry"
         };
-        let line = format!("stdbuf -oL dpdk-testpmd --no-pci {memory} -m 512 -l 0,1");
+        let line = format!("stdbuf -oL dpdk-testpmd --no-pci {memory} -m 128 -l 0,1");
         let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         for number in 0..ports.len() {
             let device = format!("eth{}", number + 1);
@@ -32,7 +32,14 @@ impl Testpmd {
             words.push(format!("net_af_packet{number},iface={device},qdisc_bypass=1"));
         }
         words.extend(
-            ["--", "--forward-mode=mac", "--auto-start", "--disable-link-check"].map(String::from),
+            [
+                "--",
+                "--forward-mode=mac",
+                "--auto-start",
+                "--disable-link-check",
+                "--total-num-mbufs=16384",
+            ]
+            .map(String::from),
         );
         for (number, port) in ports.iter().enumerate() {
             // It does not begin before all of its links are up.

@@ -15,7 +15,9 @@ use crate::run::{cargo, run as run_program};
 struct Round {
     /// Frames delivered per second when one core sends as many as it can.
     most: f64,
-    /// The share that was lost meanwhile.
+    /// Those offered meanwhile.
+    offered: f64,
+    /// The share that was lost.
     most_loss: f64,
     /// The share lost at [`STEADY`] packets per second.
     steady_loss: f64,
@@ -30,10 +32,13 @@ struct Round {
 /// Packets per second that every forwarder is expected to carry.
 const STEADY: u64 = 50_000;
 
-const FORWARDERS: [(Forwarder, &str); 3] = [
-    (Forwarder::Portcullis, "portcullis"),
-    (Forwarder::Kernel, "kernel"),
-    (Forwarder::Testpmd, "testpmd, net_af_packet"),
+/// Who, its name in the table, and lines of portcullis.toml's `[gateway]` table. The sender is bound
+/// to CPU 0, testpmd to CPU 1; the kernel forwards on whatever CPU the sender is on.
+const FORWARDERS: [(Forwarder, &str, &str); 4] = [
+    (Forwarder::Portcullis, "portcullis, on CPU 1", "cpus = \"1\""),
+    (Forwarder::Portcullis, "portcullis, on CPUs 0 and 1", ""),
+    (Forwarder::Kernel, "kernel", ""),
+    (Forwarder::Testpmd, "testpmd, net_af_packet, on CPU 1", ""),
 ];
 
 /// Alternates between the three, and puts them side by side.
@@ -43,9 +48,9 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
     let measured = catch_unwind(AssertUnwindSafe(|| {
         let mut results: Vec<Vec<Round>> = FORWARDERS.iter().map(|_| Vec::new()).collect();
         for round in 1..=rounds {
-            for ((forwarder, name), results) in FORWARDERS.iter().zip(&mut results) {
+            for ((forwarder, name, file), results) in FORWARDERS.iter().zip(&mut results) {
                 println!("through veth, round {round} of {rounds}: {name}");
-                results.push(measure(*forwarder));
+                results.push(measure(*forwarder, file));
             }
         }
         results
@@ -57,9 +62,10 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
     Ok(report(rounds, &results))
 }
 
-fn measure(forwarder: Forwarder) -> Round {
+fn measure(forwarder: Forwarder, file: &str) -> Round {
     let lab = Lab::quiet("bench");
-    let options = PairOptions { release: true, ..PairOptions::default() };
+    let gateway = file.to_owned();
+    let options = PairOptions { release: true, gateway, ..PairOptions::default() };
     let pair = Pair::with(&lab, forwarder, &options);
     let target = Target::new(&pair.far, "eth0", "10.2.0.2");
     let mac = match forwarder {
@@ -78,6 +84,7 @@ fn measure(forwarder: Forwarder) -> Round {
     }
     Round {
         most: most.delivered,
+        offered: most.offered,
         most_loss: most.loss(),
         steady_loss: steady.loss(),
         latency: [latency.p50, latency.p99, latency.p999],
@@ -90,7 +97,8 @@ fn report(rounds: usize, results: &[Vec<Round>]) -> String {
     let mut table = Table::new(&[
         "through veth, 60-byte frames",
         "Mpps",
-        "lost then",
+        "offered",
+        "lost",
         "lost at 50 kpps",
         "p50 us",
         "p99 us",
@@ -98,13 +106,14 @@ fn report(rounds: usize, results: &[Vec<Round>]) -> String {
         "TCP Gbit/s",
         "offloads off",
     ]);
-    for ((_, name), rounds) in FORWARDERS.iter().zip(results) {
+    for ((_, name, _), rounds) in FORWARDERS.iter().zip(results) {
         let of =
             |pick: &dyn Fn(&Round) -> f64| median(&rounds.iter().map(pick).collect::<Vec<_>>());
         let tcp: Vec<f64> = rounds.iter().filter_map(|round| round.tcp).collect();
         let mut cells = vec![
             (*name).to_owned(),
             format!("{:.3}", of(&|round| round.most) / 1e6),
+            format!("{:.3}", of(&|round| round.offered) / 1e6),
             format!("{:.1} %", of(&|round| round.most_loss) * 100.0),
             format!("{:.2} %", of(&|round| round.steady_loss) * 100.0),
         ];
