@@ -83,7 +83,7 @@ impl Gateway {
             self.route(prefix, NextHop::Broadcast { interface });
         }
         for address in
-            ["10.0.0.1/32", "192.0.2.1/32", "2001:db8:1::1/128", "2001:db8:2::1/128", "fe80::1/128"]
+            ["10.0.0.1/32", "192.0.2.1/32", "2001:db8:1::1/128", "2001:db8:2::1/128", "fe80::/10"]
         {
             self.route(address, NextHop::Local);
         }

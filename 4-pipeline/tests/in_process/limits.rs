@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis_packet::{DropReason, PoolLimits, PuntClass, TxOffload, Verdict};
-use portcullis_pipeline::{HoldQueue, PuntLimiter, RESOLUTION_TIMEOUT, WorkerLimits};
+use portcullis_pipeline::{HoldQueue, IcmpLimiter, PuntLimiter, RESOLUTION_TIMEOUT, WorkerLimits};
 use portcullis_wire::build::{self, Frame};
 
 use crate::answer::Answer;
@@ -131,4 +131,26 @@ fn a_class_that_asks_for_more_than_its_share_is_cut_and_the_others_are_not() {
         gateway.process(NOW + Duration::from_secs(1), vec![arrived(LAN, &frame)]);
         assert_eq!(gateway.outbox.punts.len() as u64, burst + 4, "its share comes back");
     }
+}
+
+#[test]
+fn one_sender_is_told_no_more_often_than_its_share_but_each_time_of_an_mtu() {
+    let mut gateway = acquainted();
+    gateway.change(WAN, |interface| interface.mtu = 1280);
+    acquaint(&mut gateway);
+    let expired = a_to_b4().hops(1).udp(1, 2, b"too far");
+    let large = a_to_b4().dont_fragment().udp(1, 2, &[0; 1400]);
+    let share = u64::from(IcmpLimiter::RECEIVER.burst);
+    for _ in 0..share + 10 {
+        gateway.process(NOW, vec![arrived(LAN, &expired)]);
+    }
+    let told = |gateway: &Gateway| {
+        (gateway.counters.icmp_errors.get(), gateway.counters.icmp_suppressed.get())
+    };
+    assert_eq!(told(&gateway), (share, 10));
+    for _ in 0..share {
+        gateway.process(NOW, vec![arrived(LAN, &large)]);
+    }
+    assert_eq!(told(&gateway), (2 * share, 10));
+    assert_eq!(gateway.drops(DropReason::TtlExceeded), share + 10, "dropped all the same");
 }
