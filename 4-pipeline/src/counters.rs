@@ -35,7 +35,7 @@ pub struct WorkerCounters {
     pub icmp_errors: Counter,
     /// ICMP and ICMPv6 errors not sent, for their rate limit.
     pub icmp_suppressed: Counter,
-    /// Fragments and segments made here, less the packets they were made of.
+    /// Fragments and segments made here.
     pub pieces: Counter,
     /// Batches processed.
     pub batches: Counter,

@@ -135,6 +135,11 @@ impl Worker {
             &mut expired,
         );
         self.counters.released.add((released.len() + expired.len()) as u64);
+        let own = |packet: &mut Packet| packet.meta().tx_if != IfIndex::NONE;
+        batch.extend(released.extract_if(.., own).map(|mut packet| {
+            packet.meta_mut().verdict = self.send_own(snapshot, &mut packet);
+            packet
+        }));
         self.route(snapshot, &mut released, now, out);
         batch.append(&mut released);
         self.give_up(snapshot, &mut expired, DropReason::NeighborUnresolved, now);
@@ -323,6 +328,8 @@ impl Worker {
                     }
                     Some(Way::Wait(interface, address)) => {
                         self.rest.to_hold.push((first + lane.slot, Resolve { interface, address }));
+                        // What has a way out already is not routed again when it has waited.
+                        packet.meta_mut().tx_if = interface;
                         Verdict::Hold
                     }
                     None => dropped,
@@ -471,6 +478,25 @@ impl Worker {
                 Some(Way::Wait(..)) => self.drop(reason),
                 None => dropped,
             };
+        }
+    }
+
+    /// Sends a message of the gateway's own that has waited for its receiver's address.
+    #[cold]
+    fn send_own(&self, snapshot: &Snapshot, packet: &mut Packet) -> Verdict {
+        let (meta, frame) = (packet.meta(), packet.data());
+        let way = if ingress::is_ip4(frame) {
+            V4::destination(frame).and_then(|to| way_back::<V4>(snapshot, meta, to))
+        } else {
+            V6::destination(frame).and_then(|to| way_back::<V6>(snapshot, meta, to))
+        };
+        match way {
+            Some(Way::To(id, adjacency)) => {
+                depart(snapshot, packet, id, &adjacency);
+                Verdict::Transmit
+            }
+            // Nobody waits twice.
+            Some(Way::Wait(..)) | None => self.drop(DropReason::NeighborUnresolved),
         }
     }
 

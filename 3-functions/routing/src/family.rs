@@ -20,6 +20,8 @@ pub trait Family {
     fn ip(address: Self::Addr) -> IpAddr;
     /// The source of a packet.
     fn source(frame: &[u8]) -> Option<Self::Addr>;
+    /// The destination of a packet.
+    fn destination(frame: &[u8]) -> Option<Self::Addr>;
     /// The next hops of many destinations.
     fn lookup(vrf: &Vrf, destinations: &[Self::Addr], next_hops: &mut [NextHopId]);
     /// The neighbour that an address on a link is.
@@ -74,6 +76,10 @@ impl Family for V4 {
 
     fn source(frame: &[u8]) -> Option<u32> {
         ip4::addresses(frame).map(|(source, _)| u32::from_be_bytes(source))
+    }
+
+    fn destination(frame: &[u8]) -> Option<u32> {
+        ip4::addresses(frame).map(|(_, destination)| u32::from_be_bytes(destination))
     }
 
     #[inline(always)]
@@ -133,6 +139,10 @@ impl Family for V6 {
 
     fn source(frame: &[u8]) -> Option<u128> {
         ip6::addresses(frame).map(|(source, _)| source.to_bits())
+    }
+
+    fn destination(frame: &[u8]) -> Option<u128> {
+        ip6::addresses(frame).map(|(_, destination)| destination.to_bits())
     }
 
     #[inline(always)]

@@ -1,15 +1,20 @@
 //! Reasons that take more than one packet: queues that are full, rates that are used up, time that is.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis_packet::{DropReason, PoolLimits, PuntClass, TxOffload, Verdict};
-use portcullis_pipeline::{HoldQueue, IcmpLimiter, PuntLimiter, RESOLUTION_TIMEOUT, WorkerLimits};
+use portcullis_pipeline::{
+    HoldQueue, IcmpLimiter, PuntLimiter, RESOLUTION_TIMEOUT, Resolve, WorkerLimits,
+};
 use portcullis_wire::build::{self, Frame};
 
 use crate::answer::Answer;
 use crate::gateway::{Gateway, LAN, WAN, arrived};
-use crate::reasons::{A4, A6, NOW, a_to_b4, a_to_b6, acquaint, acquainted, from_a, super_frame};
-use crate::world::A_MAC;
+use crate::reasons::{
+    A4, A6, B4, B6, NOW, a_to_b4, a_to_b6, acquaint, acquainted, from_a, super_frame,
+};
+use crate::world::{A_MAC, B_MAC};
 
 /// What is provoked here.
 pub(crate) const PROVOKED: [DropReason; 9] = [
@@ -153,4 +158,30 @@ fn one_sender_is_told_no_more_often_than_its_share_but_each_time_of_an_mtu() {
     }
     assert_eq!(told(&gateway), (2 * share, 10));
     assert_eq!(gateway.drops(DropReason::TtlExceeded), share + 10, "dropped all the same");
+}
+
+#[test]
+fn a_message_to_a_sender_whose_address_is_not_known_waits_and_leaves_like_any_packet() {
+    let link_local = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+    for (frame, sender) in [
+        (a_to_b4().hops(1).udp(1, 2, b"too far"), IpAddr::from(A4)),
+        (a_to_b6().hops(1).udp(1, 2, b"too far"), IpAddr::from(A6)),
+        (from_a(Frame::v6(link_local, B6)).udp(1, 2, b"out of scope"), IpAddr::from(link_local)),
+    ] {
+        let mut gateway = Gateway::new();
+        gateway.learn(WAN, B4.into(), B_MAC);
+        gateway.learn(WAN, B6.into(), B_MAC);
+        assert!(gateway.process(NOW, vec![arrived(LAN, &frame)]).is_empty(), "it waits");
+        assert_eq!(gateway.outbox.resolve, [Resolve { interface: LAN, address: sender }]);
+        gateway.learn(LAN, sender, A_MAC);
+        let mut batch = vec![];
+        let Gateway { worker, snapshot, outbox, .. } = &mut gateway;
+        worker.tick(snapshot, NOW, &mut batch, outbox);
+        let [answer] = &batch[..] else { panic!("{sender}: {:?}", gateway.counters) };
+        assert_eq!((answer.meta().verdict, answer.meta().tx_if), (Verdict::Transmit, LAN));
+        let answer = Answer::parse(answer.data());
+        assert_eq!((answer.to, answer.to_mac), (sender, A_MAC));
+        assert!(answer.quotes(&frame));
+        assert_eq!(gateway.counters.drops.total(), 1, "{:?}", gateway.counters);
+    }
 }

@@ -55,7 +55,7 @@ pub(crate) fn reserved4() -> Vec<(Ipv4Net, Constant)> {
         (net([127, 0, 0, 0], 8), Constant::Martian),
         (net([240, 0, 0, 0], 4), Constant::Martian),
         // The limited broadcast never leaves its link; the kernel may want it (RFC 1812, 5.3.5.1).
-        (net([255, 255, 255, 255], 32), Constant::Local),
+        (net([255, 255, 255, 255], 32), Constant::Multicast),
         (net([224, 0, 0, 0], 4), Constant::Multicast),
     ]
 }
