@@ -18,7 +18,7 @@ use portcullis_tables::{FibError, FibWriter4, FibWriter6, NeighborTable, Publish
 
 use crate::fib::{is_bulk, write, write_bulk};
 use crate::mirror::{Mirror, Plan};
-use crate::next_hops::Full;
+use crate::next_hops::NextHopStore;
 use crate::rib::{Change, reserved4, reserved6};
 use crate::setup::Dataplane;
 
@@ -34,17 +34,6 @@ pub(crate) enum Next {
     Poll,
     /// At once, after a look at the announcements.
     Continue,
-}
-
-/// Why the tables could not be made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum StartError {
-    /// A FIB refused one of the routes that are always there.
-    #[error("forwarding table: {0}")]
-    Fib(#[from] FibError),
-    /// There is no next hop left for them.
-    #[error(transparent)]
-    NextHops(#[from] Full),
 }
 
 /// Where the cycle is.
@@ -76,16 +65,22 @@ pub(crate) struct Cycle {
 }
 
 impl Dataplane {
-    /// What workers start with: no interface, no route.
+    /// What workers start with: no interface, and only the routes that are always there.
     ///
     /// # Errors
     /// If there is no memory for the tables.
     pub fn new() -> Result<Self, FibError> {
-        let (fib4, fib6) = (FibWriter4::new()?, FibWriter6::new()?);
+        let (mut fib4, mut fib6) = (FibWriter4::new()?, FibWriter6::new()?);
+        for (net, constant) in reserved4() {
+            fib4.insert(net, constant.id())?;
+        }
+        for (net, constant) in reserved6() {
+            fib6.insert(net, constant.id())?;
+        }
         let snapshot = Snapshot {
             interfaces: vec![],
             vrfs: vec![Vrf { fib4: fib4.reader(), fib6: fib6.reader() }],
-            next_hops: portcullis_routing::NextHops::new(vec![], vec![], Default::default()),
+            next_hops: NextHopStore::default().snapshot(),
             neighbors: NeighborTable::new(0),
             hash_seed: 0,
         };
@@ -94,17 +89,10 @@ impl Dataplane {
 }
 
 impl Cycle {
-    /// Puts into the tables what no route can change.
-    pub(crate) fn new(dataplane: Dataplane, mirror: &mut Mirror) -> Result<Self, StartError> {
-        let Dataplane { mut fib4, mut fib6, publisher } = dataplane;
-        for (net, constant) in reserved4() {
-            fib4.insert(net, mirror.store.constant(constant)?)?;
-        }
-        for (net, constant) in reserved6() {
-            fib6.insert(net, mirror.store.constant(constant)?)?;
-        }
+    pub(crate) fn new(dataplane: Dataplane) -> Self {
+        let Dataplane { fib4, fib6, publisher } = dataplane;
         let published = (fib4.generation(), fib6.generation());
-        Ok(Self {
+        Self {
             fib4,
             fib6,
             publisher,
@@ -113,7 +101,7 @@ impl Cycle {
             needed: Epoch::default(),
             unseen: VecDeque::new(),
             refused: None,
-        })
+        }
     }
 
     /// Does the next step.
@@ -188,14 +176,15 @@ impl Cycle {
         let epoch = if mirror.wants_snapshot() || moved {
             self.publish(mirror)
         } else if written {
-            self.publisher.advance()
+            let epoch = self.publisher.advance();
+            self.unseen.push_back(epoch);
+            epoch
         } else {
             return self.rest(mirror);
         };
         mirror.store.seal(epoch);
         self.fib4.retire(epoch);
         self.fib6.retire(epoch);
-        self.unseen.push_back(epoch);
         self.rest(mirror)
     }
 
@@ -214,6 +203,7 @@ impl Cycle {
         let vrf = Vrf { fib4: self.fib4.reader(), fib6: self.fib6.reader() };
         self.published = (self.fib4.generation(), self.fib6.generation());
         let epoch = self.publisher.publish(mirror.snapshot(vrf));
+        self.unseen.push_back(epoch);
         if mirror.store.take_added() {
             self.needed = epoch;
         }

@@ -45,11 +45,9 @@ mod rib;
 mod setup;
 mod show;
 
-pub use cycle::StartError;
 pub use event::Protocol;
 pub use handle::{Gone, Handle, RouteStream, Status};
 pub use listen::ListenCounters;
 pub use manager::{Manager, ManagerError};
-pub use next_hops::Full;
 pub use request::{StaticAction, StaticRoute};
 pub use setup::{Dataplane, InterfaceSetup, LinkSockets, Resolve, ResolveQueue, Setup};

@@ -7,7 +7,6 @@ use crate::mirrored::Origin;
 use crate::netlink::{
     Answer, Buffer, Dump, Encoder, Header, Messages, NetlinkSocket, Received, decode,
 };
-use crate::resync::Ended;
 
 /// So long, or so many datagrams, are read before what was read is applied: long enough that many
 /// changes become one, short enough that a single one is in effect at once.
@@ -47,18 +46,17 @@ pub(crate) struct VpcListener {
 impl VpcListener {
     /// Asks for the next dump, if one is due.
     pub(crate) fn ask(&mut self, socket: &NetlinkSocket, mirror: &mut Mirror) {
-        let Some((dump, sequence)) = mirror.resync.next() else { return };
-        mirror.begin_sync(dump);
+        let Some((dump, sequence)) = mirror.next_dump() else { return };
         if let Err(error) = socket.send(self.encoder.dump(dump, sequence)) {
             tracing::warn!(?dump, "could not ask the kernel for a table: {error}");
-            end(mirror, sequence, true);
+            mirror.end_dump(sequence, true);
         }
     }
 
     /// Looks after readings that failed.
     pub(crate) fn tick(mirror: &mut Mirror) {
         if let Some(sequence) = mirror.resync.tick() {
-            end(mirror, sequence, true);
+            mirror.end_dump(sequence, true);
         }
     }
 
@@ -109,27 +107,14 @@ fn take(header: Header, answer: Answer, mirror: &mut Mirror) {
         Answer::Event(event) => mirror.handle(event, origin(header)),
         Answer::Nothing => {}
         Answer::Overrun => mirror.resync.request(),
-        Answer::Done => end(mirror, header.sequence, false),
+        Answer::Done => mirror.end_dump(header.sequence, false),
         // When there is no room for its first lines a dump begins all the same.
         Answer::Acknowledged(0 | libc::ENOBUFS, _) => {}
         Answer::Acknowledged(errno, reason) => {
             let error = std::io::Error::from_raw_os_error(errno);
             tracing::debug!(?reason, "the kernel refuses a dump: {error}");
-            end(mirror, header.sequence, true);
+            mirror.end_dump(header.sequence, true);
         }
-    }
-}
-
-/// A dump has ended.
-fn end(mirror: &mut Mirror, sequence: u32, refused: bool) {
-    let dump = mirror.resync.current();
-    match (mirror.resync.ended(sequence, refused), dump) {
-        (Ended::Complete, Some(dump)) => mirror.finish_sync(dump),
-        (Ended::Failed, Some(dump)) => {
-            tracing::warn!(?dump, "the kernel does not give this table");
-            mirror.abort_sync(dump);
-        }
-        (Ended::Complete | Ended::Failed | Ended::Repeat | Ended::Unknown, _) => {}
     }
 }
 

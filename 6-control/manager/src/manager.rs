@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::configure::Configuration;
-use crate::cycle::{Cycle, Next, StartError};
+use crate::cycle::{Cycle, Next};
 use crate::handle::{Handle, Query, Status};
 use crate::listen::{LinkListener, Read, VpcListener};
 use crate::mirror::Mirror;
@@ -42,11 +42,8 @@ const MAX_STEPS: usize = 256;
 #[derive(Debug, Error)]
 pub enum ManagerError {
     /// A socket or the runtime.
-    #[error("rtnetlink in the VPC namespace: {0}")]
+    #[error("rtnetlink: {0}")]
     Io(#[from] io::Error),
-    /// The tables.
-    #[error(transparent)]
-    Tables(#[from] StartError),
 }
 
 /// The vpc-manager, before and while it runs.
@@ -84,8 +81,8 @@ impl Manager {
     pub fn new(setup: Setup) -> Result<(Self, Handle), ManagerError> {
         let vpc = NetlinkSocket::watching_all(setup.receive_buffer)?;
         let vpc_requests = Requests::new(NetlinkSocket::open()?);
-        let mut mirror = Mirror::new(setup.interfaces, seed()?).map_err(StartError::from)?;
-        let cycle = Cycle::new(setup.dataplane, &mut mirror)?;
+        let mut mirror = Mirror::new(setup.interfaces, seed()?);
+        let cycle = Cycle::new(setup.dataplane);
         mirror.resync.request();
         let (link, link_requests) = match setup.link {
             Some(sockets) => (Some(sockets.watch), Some(Requests::new(sockets.requests))),
@@ -181,6 +178,7 @@ impl Manager {
                     _ = tick.tick() => core.tick(),
                     () = wait => {}
                 }
+                core.forget();
                 if let Some(queue) = &mut queue {
                     core.resolve(queue.as_mut());
                 }
@@ -242,6 +240,13 @@ impl Core {
         let now = self.now();
         for request in self.configuration.requests(&self.mirror, now, possible) {
             self.ask(Side::Tap, &request);
+        }
+    }
+
+    /// Neighbours that the kernel has forgotten may be asked for at once.
+    fn forget(&mut self) {
+        for (interface, address) in self.mirror.forgotten.drain(..) {
+            self.asked.forget(interface, address);
         }
     }
 

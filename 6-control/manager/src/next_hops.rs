@@ -26,7 +26,7 @@ pub(crate) const MAX_NEXT_HOPS: usize = 1 << 18;
 /// There are [`MAX_NEXT_HOPS`] already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("all {MAX_NEXT_HOPS} next hops are in use")]
-pub struct Full;
+pub(crate) struct Full;
 
 /// Why a next hop is there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,7 +43,8 @@ pub(crate) enum Key {
     Spec(SpecId),
 }
 
-/// Next hops without arguments.
+/// Next hops without arguments. They are always there, at the same ids, so that the first snapshot of
+/// all has those of the reserved prefixes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Constant {
     Thrown,
@@ -56,6 +57,22 @@ pub(crate) enum Constant {
 }
 
 impl Constant {
+    /// All of them, in the order of their ids.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Thrown,
+        Self::Local,
+        Self::Multicast,
+        Self::Martian,
+        Self::Blackhole,
+        Self::Unreachable,
+        Self::Prohibit,
+    ];
+
+    /// Its id, one after [`NextHopId::NO_ROUTE`].
+    pub(crate) const fn id(self) -> NextHopId {
+        NextHopId(self as u32 + 1)
+    }
+
     pub(crate) const fn next_hop(self) -> NextHop {
         match self {
             Self::Thrown => NextHop::NoRoute,
@@ -106,10 +123,14 @@ pub(crate) struct NextHopStore {
 impl Default for NextHopStore {
     fn default() -> Self {
         const FIRST_MARKS: usize = 1024;
+        let constants = Constant::ALL.map(|constant| {
+            let content = Content::Plain(constant.next_hop());
+            Some(Slot { key: Key::Constant(constant), references: 1, content })
+        });
         Self {
             // NextHopId::NO_ROUTE is nobody's.
-            slots: vec![None],
-            ids: BTreeMap::new(),
+            slots: [None].into_iter().chain(constants).collect(),
+            ids: Constant::ALL.map(|constant| (Key::Constant(constant), constant.id())).into(),
             free: Vec::new(),
             unused: Vec::new(),
             vacated: Vec::new(),
@@ -123,8 +144,9 @@ impl Default for NextHopStore {
 
 impl NextHopStore {
     /// The id of a constant, with one more reference.
-    pub(crate) fn constant(&mut self, constant: Constant) -> Result<NextHopId, Full> {
-        self.acquire(Key::Constant(constant), constant.next_hop())
+    pub(crate) fn constant(&mut self, constant: Constant) -> NextHopId {
+        self.retain(constant.id());
+        constant.id()
     }
 
     /// The id of a key, with one more reference; `content` is what it says if it is new.
@@ -383,6 +405,14 @@ mod tests {
     }
 
     #[test]
+    fn constants_are_where_they_say() {
+        let hops = NextHopStore::default().snapshot();
+        for constant in Constant::ALL {
+            assert_eq!(hops.get(constant.id()), constant.next_hop());
+        }
+    }
+
+    #[test]
     fn the_same_key_is_the_same_id() {
         let mut store = NextHopStore::default();
         let (a, b) = (adjacency(&mut store, 1), adjacency(&mut store, 1));
@@ -466,11 +496,11 @@ mod tests {
     #[test]
     fn the_number_of_next_hops_is_bounded() {
         let mut store = NextHopStore::default();
-        for number in 0..MAX_NEXT_HOPS {
+        for number in Constant::ALL.len()..MAX_NEXT_HOPS {
             let address = IpAddr::from(Ipv4Addr::from_bits(number as u32));
             let key = Key::Adjacency(IfIndex(0), address, 0);
             store.acquire(key, NextHop::Blackhole).expect("room");
         }
-        assert_eq!(store.constant(Constant::Local), Err(Full));
+        assert_eq!(store.acquire(Key::Attached(IfIndex(0)), NextHop::Blackhole), Err(Full));
     }
 }

@@ -36,9 +36,7 @@ impl Asked {
     ) -> Option<NeighborKey> {
         let index = mirror.ports.tap_index(interface)?;
         let recent = |last: &Instant| now.since(*last) < INTERVAL;
-        // An entry that is gone, flushed say, was asked for in vain.
-        let is_known = mirror.neighbor_state(interface, address) != NeighborState::None;
-        if is_known && self.last.get(&(interface, address)).is_some_and(recent) {
+        if self.last.get(&(interface, address)).is_some_and(recent) {
             return None;
         }
         if self.last.len() >= MAX_ASKED {
@@ -50,6 +48,11 @@ impl Asked {
         }
         self.last.insert((interface, address), now);
         Some(NeighborKey { index, address })
+    }
+
+    /// The kernel has forgotten this neighbour, and what it was asked.
+    pub(crate) fn forget(&mut self, interface: IfIndex, address: IpAddr) {
+        self.last.remove(&(interface, address));
     }
 
     /// How many were not asked for because there were too many.

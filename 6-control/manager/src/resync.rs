@@ -52,7 +52,6 @@ impl Resync {
     }
 
     /// Whether a reading is under way.
-    #[cfg(test)]
     pub(crate) const fn is_running(&self) -> bool {
         self.at.is_some()
     }

@@ -4,6 +4,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use portcullis_routing::{Snapshot, Vrf};
 
 use super::Mirror;
+use crate::next_hops::Constant;
 use crate::rib::{Change, Net, Resolution, Rib, SpecId};
 
 /// Changes of the FIBs.
@@ -55,7 +56,7 @@ impl Mirror {
     }
 
     fn compile_family<N: Net>(&mut self, rib: &mut Rib<N>) -> Vec<Change<N>> {
-        let changes = rib.compile(self.thrown, |spec| self.resolve(spec));
+        let changes = rib.compile(Constant::Thrown.id(), |spec| self.resolve(spec));
         for next_hop in changes.iter().filter_map(|change| change.next_hop) {
             self.store.retain(next_hop);
         }

@@ -4,13 +4,15 @@
 mod apply;
 mod resolve;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use apply::Plan;
 
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use portcullis_packet::{IfIndex, NextHopId};
+use portcullis_packet::IfIndex;
 use portcullis_routing::{Adjacency, Interface, NextHop};
 use portcullis_tables::NeighborTable;
 
@@ -19,7 +21,7 @@ use crate::event::{
     Placement, Route,
 };
 use crate::mirrored::{Mirrored, News, Origin};
-use crate::next_hops::{Constant, Full, Key, NextHopStore};
+use crate::next_hops::{Key, NextHopStore};
 use crate::ports::Ports;
 use crate::request::Side;
 use crate::resync::Resync;
@@ -74,30 +76,28 @@ pub(crate) struct Mirror {
     /// What hashes are made with.
     seed: u64,
     interfaces: Vec<Interface>,
-    /// What the explicit absence of a route is, in a FIB.
-    thrown: NextHopId,
     /// Something that specs are resolved by has changed.
     stale: bool,
     /// Something that a snapshot shows, other than next hops, has changed.
     changed: bool,
     /// An address or the state of an interface has changed, so that static routes may be possible now.
     pub(crate) reachability_changed: bool,
+    /// Neighbours that the kernel no longer has.
+    pub(crate) forgotten: Vec<(IfIndex, IpAddr)>,
 }
 
 impl Mirror {
     /// An empty mirror for these interfaces. The seed is for all hashes.
-    pub(crate) fn new(interfaces: Vec<InterfaceSetup>, seed: u64) -> Result<Self, Full> {
-        let mut store = NextHopStore::default();
-        let thrown = store.constant(Constant::Thrown)?;
+    pub(crate) fn new(interfaces: Vec<InterfaceSetup>, seed: u64) -> Self {
         let ports = Ports::new(interfaces);
         let interfaces = ports.iter().map(|(_, port)| port.interface(&[])).collect();
-        Ok(Self {
+        Self {
             ports,
             resync: Resync::default(),
             rib4: Rib::default(),
             rib6: Rib::default(),
             specs: Specs::default(),
-            store,
+            store: NextHopStore::default(),
             links: Mirrored::default(),
             devices: Mirrored::default(),
             addresses: Families::default(),
@@ -107,11 +107,11 @@ impl Mirror {
             neighbor_table: NeighborTable::new(seed),
             seed,
             interfaces,
-            thrown,
             stale: false,
             changed: true,
             reachability_changed: false,
-        })
+            forgotten: Vec::new(),
+        }
     }
 
     /// Something in `vpc` has changed, or is a line of a dump.
@@ -148,6 +148,10 @@ impl Mirror {
                 }
             }
             Event::NeighborGone(key) => {
+                // It may have been looked for, of which the kernel says nothing.
+                if let Some(interface) = self.ports.of_tap(key.index) {
+                    self.forgotten.push((interface, key.address));
+                }
                 if self.neighbors.of(key.address).remove(&key).is_some() {
                     self.neighbor_changed(key);
                 }
@@ -159,7 +163,7 @@ impl Mirror {
             }
             Event::ObjectGone(id) => {
                 if self.objects.remove(&id).is_some() {
-                    self.object_gone(id);
+                    self.object_gone(id, origin);
                 }
             }
             Event::Route(route, placement) => self.route(route, placement),
@@ -198,10 +202,10 @@ impl Mirror {
             News::Added => None,
             News::Changed(before) => Some(before),
         };
-        let went_down = before.is_some_and(|before| before.up && !link.up);
-        if went_down && origin == Origin::Announced {
-            // IPv4 routes and nexthop objects of a device that goes down go without an
-            // announcement.
+        let lost = |before: Link| before.up && !link.up || before.carrier && !link.carrier;
+        if before.is_some_and(lost) && origin == Origin::Announced {
+            // Without an announcement go: the IPv4 routes of a device that is set down, and the
+            // nexthop objects (and their IPv4 routes) of one that merely loses its carrier.
             self.resync.request();
         }
         if let Some(interface) = self.ports.set_link(Side::Tap, &link) {
@@ -350,8 +354,12 @@ impl Mirror {
         self.objects.get(&id)
     }
 
-    fn object_gone(&mut self, id: ObjectId) {
+    fn object_gone(&mut self, id: ObjectId, origin: Origin) {
         self.stale = true;
+        if origin == Origin::Announced && self.resync.is_running() {
+            // Its routes may be in a dump that was made before.
+            self.resync.request();
+        }
         // Its routes go with it; IPv4 ones without an announcement. They must not be there when an
         // object of the same id comes.
         let users = self.specs.naming(id);
@@ -364,9 +372,12 @@ impl Mirror {
     fn route(&mut self, route: Route, placement: Placement) {
         let Route { table, prefix, metric, protocol, target, mtu } = route;
         let given = Given { table, metric, protocol, spec: Spec { target, mtu } };
-        match prefix {
+        let certain = match prefix {
             IpNet::V4(prefix) => self.rib4.add(prefix, given, placement, &mut self.specs),
             IpNet::V6(prefix) => self.rib6.add(prefix, given, placement, &mut self.specs),
+        };
+        if !certain {
+            self.resync.request();
         }
     }
 

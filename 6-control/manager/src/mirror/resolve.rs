@@ -68,7 +68,7 @@ impl Mirror {
         let next_hop = match self.way(&spec.target) {
             Way::Dead if spec.target == Target::Throw => return Ok(Resolution::Thrown),
             Way::Dead => return Ok(Resolution::Dead),
-            Way::Constant(constant) => self.store.constant(constant)?,
+            Way::Constant(constant) => self.store.constant(constant),
             Way::Broadcast(interface) => {
                 let next_hop = NextHop::Broadcast { interface };
                 self.store.acquire(Key::Broadcast(interface), next_hop)?

@@ -4,10 +4,30 @@ use super::Mirror;
 use crate::event::Event;
 use crate::mirrored::Origin;
 use crate::netlink::Dump;
+use crate::resync::Ended;
 
 impl Mirror {
-    /// A dump of a table in `vpc` begins.
-    pub(crate) fn begin_sync(&mut self, dump: Dump) {
+    /// The dump to ask for now, if any, with the number to give the request.
+    pub(crate) fn next_dump(&mut self) -> Option<(Dump, u32)> {
+        let (dump, sequence) = self.resync.next()?;
+        self.begin_sync(dump);
+        Some((dump, sequence))
+    }
+
+    /// The dump with this number has ended, or was refused.
+    pub(crate) fn end_dump(&mut self, sequence: u32, refused: bool) {
+        let dump = self.resync.current();
+        match (self.resync.ended(sequence, refused), dump) {
+            (Ended::Complete, Some(dump)) => self.finish_sync(dump),
+            (Ended::Failed, Some(dump)) => {
+                tracing::warn!(?dump, "the kernel does not give this table");
+                self.abort_sync(dump);
+            }
+            (Ended::Complete | Ended::Failed | Ended::Repeat | Ended::Unknown, _) => {}
+        }
+    }
+
+    fn begin_sync(&mut self, dump: Dump) {
         match dump {
             Dump::Links => self.links.begin_sync(),
             Dump::Addresses4 => self.addresses.v4.begin_sync(),
@@ -20,8 +40,7 @@ impl Mirror {
         }
     }
 
-    /// The kernel would not make the dump.
-    pub(crate) fn abort_sync(&mut self, dump: Dump) {
+    fn abort_sync(&mut self, dump: Dump) {
         match dump {
             Dump::Links => self.links.abort_sync(),
             Dump::Addresses4 => self.addresses.v4.abort_sync(),
@@ -34,8 +53,8 @@ impl Mirror {
         }
     }
 
-    /// The dump is complete: what it did not mention is gone.
-    pub(crate) fn finish_sync(&mut self, dump: Dump) {
+    /// What the dump did not mention is gone.
+    fn finish_sync(&mut self, dump: Dump) {
         match dump {
             Dump::Links => {
                 for (index, _) in self.links.finish_sync() {
@@ -62,7 +81,7 @@ impl Mirror {
             }
             Dump::Objects => {
                 for (id, _) in self.objects.finish_sync() {
-                    self.object_gone(id);
+                    self.object_gone(id, Origin::Dumped);
                 }
             }
             Dump::Routes4 => self.rib4.finish_sync(&mut self.specs),

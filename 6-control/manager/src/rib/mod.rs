@@ -40,7 +40,7 @@ struct Entry {
 }
 
 /// A route as it comes and goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Given {
     pub(crate) table: Table,
     pub(crate) metric: u32,
@@ -87,6 +87,8 @@ pub(crate) struct Rib<N: Net> {
     wide_locals: usize,
     /// Routes of the table default.
     defaults: usize,
+    /// There was a local route that says to look in the other tables, which nobody does.
+    local_throws: bool,
     sync: Sync<N>,
 }
 
@@ -98,6 +100,7 @@ impl<N: Net> Default for Rib<N> {
             routes: 0,
             wide_locals: 0,
             defaults: 0,
+            local_throws: false,
             sync: Sync::default(),
         }
     }
@@ -114,23 +117,25 @@ impl<N: Net> Rib<N> {
         !self.marked.is_empty()
     }
 
-    /// A route is there.
-    pub(crate) fn add(&mut self, prefix: N, given: Given, placement: Placement, specs: &mut Specs) {
+    /// A route is there. False if it may be or not: then everything is to be read once more.
+    pub(crate) fn add(
+        &mut self,
+        prefix: N,
+        given: Given,
+        placement: Placement,
+        specs: &mut Specs,
+    ) -> bool {
         if placement == Placement::Dumped && self.sync.is_settled(prefix, &given) {
-            self.repaint(prefix, &given, specs);
-            return;
+            return self.confirm(prefix, &given, specs);
         }
         let Given { table, metric, protocol, spec } = given;
-        let unicast = is_ecmp(&spec.target, protocol);
+        self.local_throws |= table == Table::Local && spec.target == Target::Throw;
+        let ecmp = N::V6 && is_ecmp(&spec.target, protocol);
         let spec = specs.acquire(spec);
         let route = RibRoute { spec, metric, table, protocol, colour: self.sync.colour() };
         let entry = self.entries.entry(prefix).or_default();
         let before = entry.routes.as_slice().len();
-        let same = if N::V6 {
-            order::add6(&mut entry.routes, route, unicast, placement, specs)
-        } else {
-            order::add4(&mut entry.routes, route, placement, specs)
-        };
+        let same = order::add(&mut entry.routes, route, ecmp, N::V6, placement, specs);
         let after = entry.routes.as_slice().len();
         self.count(prefix, table, before, after);
         if placement != Placement::Dumped {
@@ -139,11 +144,13 @@ impl<N: Net> Rib<N> {
         if !same {
             self.touch(prefix, table);
         }
+        true
     }
 
     /// A route is gone. False if there is one in its place that is not it: then something was missed.
     pub(crate) fn remove(&mut self, prefix: N, given: &Given, specs: &mut Specs) -> bool {
         self.sync.settle(prefix, given.table, given.metric);
+        self.sync.bury(prefix, given);
         let Some(entry) = self.entries.get_mut(&prefix) else { return true };
         let before = entry.routes.as_slice().len();
         let outcome = if N::V6 {
@@ -187,7 +194,8 @@ impl<N: Net> Rib<N> {
     fn touch(&mut self, prefix: N, table: Table) {
         let covered = match table {
             Table::Local => is_wide(prefix),
-            Table::Main => self.defaults > 0,
+            // A route of the table default counts where the table main has none.
+            Table::Main => self.defaults > 0 || self.local_throws,
             Table::Default => true,
         };
         if covered {
@@ -255,7 +263,7 @@ impl<N: Net> Rib<N> {
             let mut found = best_of(&entry.routes, table);
             let elsewhere = match table {
                 Table::Local => self.wide_locals > 0,
-                Table::Main => self.defaults > 0,
+                Table::Main => self.defaults > 0 || thrown,
                 Table::Default => self.defaults > 0,
             };
             if found.is_none() && elsewhere {

@@ -14,58 +14,69 @@ pub(super) enum Removal {
     AnotherThere,
 }
 
-/// Adds an IPv4 route. True if nothing has changed by it.
-pub(super) fn add4(
+/// Adds a route. `ecmp`: an IPv6 route that stands for all its siblings. True if nothing has changed
+/// by it.
+pub(super) fn add(
     routes: &mut Routes,
     route: RibRoute,
+    ecmp: bool,
+    v6: bool,
     placement: Placement,
     specs: &mut Specs,
 ) -> bool {
     let before = sole(routes);
-    let same = |other: &RibRoute| is_same(other, &route);
     match placement {
-        Placement::Replace => {
-            drop_one(routes, |other| other.rivals(&route), specs);
-            drop_one(routes, same, specs);
+        // A dump lists rivals in their order.
+        Placement::Dumped => {
+            drop_one(routes, |other| is_same(other, &route), specs);
+            routes.insert_last(route);
+        }
+        Placement::First | Placement::Last | Placement::Replace if v6 => {
+            add6(routes, route, ecmp, placement == Placement::Replace, specs);
+        }
+        Placement::First | Placement::Replace => {
+            if placement == Placement::Replace {
+                drop_one(routes, |other| other.rivals(&route), specs);
+            }
+            drop_one(routes, |other| is_same(other, &route), specs);
             routes.insert_first(route);
         }
-        Placement::First => {
-            drop_one(routes, same, specs);
-            routes.insert_first(route);
-        }
-        Placement::Last | Placement::Dumped => {
-            drop_one(routes, same, specs);
+        Placement::Last => {
+            drop_one(routes, |other| is_same(other, &route), specs);
             routes.insert_last(route);
         }
     }
     is_unchanged(before, routes)
 }
 
-/// Adds an IPv6 route. `ecmp`: it stands for all its siblings. True if nothing has changed by it.
-pub(super) fn add6(
-    routes: &mut Routes,
-    route: RibRoute,
-    ecmp: bool,
-    placement: Placement,
-    specs: &mut Specs,
-) -> bool {
-    let before = sole(routes);
-    let live = match placement {
-        Placement::First | Placement::Last | Placement::Replace => true,
-        Placement::Dumped => false,
+fn add6(routes: &mut Routes, route: RibRoute, ecmp: bool, replace: bool, specs: &mut Specs) {
+    let alike = |other: &RibRoute| {
+        let target = specs.target(other.spec);
+        other.rivals(&route) && target.is_some_and(|target| is_ecmp(target, other.protocol) == ecmp)
     };
-    let mut replaced = drop_one(routes, |other| is_same(other, &route), specs);
-    if ecmp && live {
-        while drop_sibling(routes, &route, true, specs) {
-            replaced = true;
+    let all = routes.as_slice();
+    let place = if replace {
+        let alike = all.iter().position(alike);
+        alike.or_else(|| all.iter().position(|other| other.rivals(&route)))
+    } else if ecmp {
+        all.iter().position(alike)
+    } else {
+        all.iter().position(|other| is_same(other, &route))
+    };
+    let mut gone = vec![];
+    if ecmp {
+        // A dump that is being read may have brought an older set of the same siblings. What is
+        // kept is the first, so its place stays the same.
+        let kept = place.and_then(|place| all.get(place).copied());
+        while let Some(other) = routes.take(|other| alike(other) && Some(*other) != kept) {
+            gone.push(other.spec);
         }
     }
-    if placement == Placement::Replace && !replaced {
-        let _ = drop_sibling(routes, &route, ecmp, specs)
-            || drop_one(routes, |other| other.rivals(&route), specs);
+    match place.and_then(|place| routes.as_mut_slice().get_mut(place)) {
+        Some(old) => gone.push(std::mem::replace(old, route).spec),
+        None => routes.insert_last(route),
     }
-    routes.insert_last(route);
-    is_unchanged(before, routes)
+    gone.into_iter().for_each(|spec| specs.release(spec));
 }
 
 /// Removes an IPv4 route.
@@ -132,23 +143,10 @@ fn is_same(a: &RibRoute, b: &RibRoute) -> bool {
     a.rivals(b) && a.spec == b.spec && a.protocol == b.protocol
 }
 
-fn drop_one(routes: &mut Routes, which: impl Fn(&RibRoute) -> bool, specs: &mut Specs) -> bool {
-    let route = routes.take(which);
-    if let Some(route) = route {
+fn drop_one(routes: &mut Routes, which: impl Fn(&RibRoute) -> bool, specs: &mut Specs) {
+    if let Some(route) = routes.take(which) {
         specs.release(route.spec);
     }
-    route.is_some()
-}
-
-fn drop_sibling(routes: &mut Routes, of: &RibRoute, ecmp: bool, specs: &mut Specs) -> bool {
-    let sibling = routes.take(|other| {
-        other.rivals(of)
-            && specs.target(other.spec).is_some_and(|t| is_ecmp(t, other.protocol) == ecmp)
-    });
-    if let Some(sibling) = sibling {
-        specs.release(sibling.spec);
-    }
-    sibling.is_some()
 }
 
 /// The only route there is.

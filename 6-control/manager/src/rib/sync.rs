@@ -15,11 +15,13 @@ pub(super) struct Sync<N> {
     colour: bool,
     running: bool,
     settled: HashSet<(N, Table, u32)>,
+    /// Routes whose end was announced since the dump began.
+    buried: HashSet<(N, Given)>,
 }
 
 impl<N> Default for Sync<N> {
     fn default() -> Self {
-        Self { colour: false, running: false, settled: HashSet::new() }
+        Self { colour: false, running: false, settled: HashSet::new(), buried: HashSet::new() }
     }
 }
 
@@ -34,6 +36,23 @@ impl<N: Net> Sync<N> {
         if self.running {
             self.settled.insert((prefix, table, metric));
         }
+    }
+
+    /// The end of a route was announced.
+    pub(super) fn bury(&mut self, prefix: N, given: &Given) {
+        if self.running {
+            self.buried.insert((prefix, given.clone()));
+        }
+    }
+
+    fn is_buried(&self, prefix: N, given: &Given) -> bool {
+        self.buried.contains(&(prefix, given.clone()))
+    }
+
+    /// Gives the memory back, too: it may have been much.
+    fn forget(&mut self) {
+        self.settled = HashSet::new();
+        self.buried = HashSet::new();
     }
 
     /// Whether a line of the dump comes too late.
@@ -57,14 +76,14 @@ impl<N: Net> Rib<N> {
             let colour = self.sync.colour;
             self.retain(specs, |route| route.colour == colour);
             self.sync.running = false;
-            self.sync.settled = HashSet::new();
+            self.sync.forget();
         }
     }
 
     /// The dump failed: whatever is known is taken to be there.
     pub(crate) fn abort_sync(&mut self) {
         self.sync.running = false;
-        self.sync.settled = HashSet::new();
+        self.sync.forget();
         for entry in self.entries.values_mut() {
             for route in entry.routes.as_mut_slice() {
                 route.colour = self.sync.colour;
@@ -72,17 +91,27 @@ impl<N: Net> Rib<N> {
         }
     }
 
-    /// A line of the dump says what is known.
-    pub(super) fn repaint(&mut self, prefix: N, given: &Given, specs: &Specs) {
+    /// A line of the dump is about something that is settled. False if the two do not fit together,
+    /// so that something may have been missed before the dump.
+    pub(super) fn confirm(&mut self, prefix: N, given: &Given, specs: &Specs) -> bool {
         let colour = self.sync.colour;
-        let Some(entry) = self.entries.get_mut(&prefix) else { return };
-        let same = entry.routes.as_mut_slice().iter_mut().find(|route| {
-            route.table == given.table
-                && route.metric == given.metric
-                && specs.get(route.spec).is_some_and(|spec| **spec == given.spec)
-        });
-        if let Some(route) = same {
-            route.colour = colour;
+        let mut found = false;
+        let mut rivals = 0;
+        if let Some(entry) = self.entries.get_mut(&prefix) {
+            for route in entry.routes.as_mut_slice() {
+                if route.table != given.table || route.metric != given.metric {
+                    continue;
+                }
+                rivals += 1;
+                let same = route.protocol == given.protocol
+                    && specs.get(route.spec).is_some_and(|spec| **spec == given.spec);
+                if same {
+                    route.colour = colour;
+                    found = true;
+                }
+            }
         }
+        // The order of several is told by a dump only.
+        if found { rivals == 1 } else { self.sync.is_buried(prefix, given) }
     }
 }

@@ -143,6 +143,18 @@ fn nexthop_objects_change_in_place() {
 }
 
 #[test]
+fn nexthop_objects_that_the_kernel_takes_away_silently_are_missed() {
+    let mut world = World::start(Options::default());
+    world.ground.in_vpc(&["nexthop", "add", "id", "1", "via", "10.0.0.2", "dev", "wan"]);
+    world.ground.in_vpc(&["route", "add", "198.51.100.0/24", "nhid", "1"]);
+    world.expect("198.51.100.1", unresolved(0, "10.0.0.2"));
+    // When a link loses its carrier, the kernel drops its objects and their routes without a word.
+    world.ground.in_link(&["link", "set", "wan-peer", "down"]);
+    world.expect("198.51.100.1", NextHop::NoRoute);
+    assert_eq!(world.ground.show_vpc(&["nexthop"]), "");
+}
+
+#[test]
 fn show_tells_every_route_and_which_of_them_are_followed() {
     let mut world = World::start(Options::default());
     world.ground.in_vpc(&["route", "add", "198.51.100.0/24", "via", "10.0.0.2", "proto", "bgp"]);

@@ -1,0 +1,1 @@
+//! Single cases that are worth a name.
