@@ -22,7 +22,7 @@ pub struct IdlePolicy {
 
 impl IdlePolicy {
     /// For a thread that has its CPU without the one it waits for. About what falling asleep costs:
-    /// longer spinning took more CPU time per byte of TCP, and no less time.
+    /// longer spinning took more CPU time per byte of TCP, and made it no faster.
     pub const DEDICATED: Self =
         Self { spin: Duration::from_micros(5), give_way: Duration::from_micros(5) };
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use portcullis_drivers::Port;
 use portcullis_drivers::af_packet::{AfPacket, AfPacketConfig, Member};
+use portcullis_drivers::{Port, PortState, PortStatus};
 use portcullis_packet::{BATCH, IfIndex, Packet, Pool, PoolLimits};
 
 use crate::gateway::{Gateway, LAN, WAN, WAN_HOST, datagram};
@@ -20,7 +20,9 @@ struct World {
     lan: AfPacket,
     wan: AfPacket,
     pool: Pool,
-    _namespaces: [Namespace; 2],
+    lan_status: Arc<PortStatus>,
+    middle: Namespace,
+    hosts: Namespace,
 }
 
 impl World {
@@ -29,11 +31,14 @@ impl World {
         middle.veth("lan", &hosts, "lan-host");
         middle.veth("wan", &hosts, "wan-host");
         let ports = [(LAN, "lan"), (WAN, "wan")]
-            .map(|(interface, device)| Box::new(port(&middle, interface, device)) as Box<dyn Port>);
-        let gateway = Gateway::start(ports.into(), true);
+            .map(|(interface, device)| Box::new(port(&middle, interface, device)));
+        let lan_status = Arc::clone(ports[0].status());
+        let ports = ports.into_iter().map(|port| port as Box<dyn Port>).collect();
+        // Its threads are in the namespace of its devices, as those of a real one.
+        let gateway = middle.run(|| Gateway::start(ports, true));
         let (lan, wan) = (port(&hosts, LAN, "lan-host"), port(&hosts, WAN, "wan-host"));
         let pool = Pool::new(PoolLimits { small: 256, large: 80 });
-        Self { gateway, lan, wan, pool, _namespaces: [middle, hosts] }
+        Self { gateway, lan, wan, pool, lan_status, middle, hosts }
     }
 
     fn send(&mut self) {
@@ -114,4 +119,24 @@ fn forwarding_and_sleeping_allocate_nothing() {
     assert_eq!(made, 0, "for {} packets", 300 * BATCH);
     assert!(world.gateway.io.sleeps.get() > slept, "sleeping was not tried");
     assert!(before >= 2, "neither thread's allocations are counted");
+}
+
+#[test]
+fn a_device_that_disappears_and_comes_back_disturbs_nobody() {
+    let mut world = World::new();
+    world.exchange(1);
+    let sleeps = world.gateway.io.sleeps.get();
+    world.middle.ip(&format!("link set dev lan netns {}", world.hosts.name()));
+    wait_until("the port is gone", || world.lan_status.state() == PortState::Gone);
+    std::thread::sleep(Duration::from_millis(500));
+    let slept = world.gateway.io.sleeps.get() - sleeps;
+    assert!(slept < 100, "woke {slept} times for a device that is not there");
+    world.hosts.ip(&format!("link set dev lan netns {}", world.middle.name()));
+    world.middle.ip("link set dev lan up");
+    wait_until("the port is up again", || world.lan_status.state() == PortState::Up);
+    wait_until("the other end notices", || {
+        world.lan.maintain();
+        world.lan.status().state() == PortState::Up
+    });
+    world.exchange(1);
 }

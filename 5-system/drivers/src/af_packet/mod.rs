@@ -171,14 +171,23 @@ impl AfPacket {
     /// if not.
     fn look_after_device(&mut self) {
         let Some(attached) = &self.attached else { return };
-        match link::look(&attached.socket, self.name) {
-            Ok(Some(link)) if link.index == attached.device => self.show(&link),
-            Ok(_) => {
+        match attached.look(self.name) {
+            Ok(Some(link)) => self.show(&link),
+            Ok(None) => {
                 self.attached = None;
                 self.status.set_state(PortState::Gone);
             }
             Err(_) => self.status.counters.errors.add(1),
         }
+    }
+}
+
+impl Attached {
+    /// How the device looks. `None` if it is no longer the one that the socket was bound to.
+    fn look(&self, name: DeviceName) -> io::Result<Option<Link>> {
+        let bound = self.socket.is_bound_to(self.device)?;
+        let link = link::look(&self.socket, name)?;
+        Ok(link.filter(|link| bound && link.index == self.device))
     }
 }
 

@@ -93,6 +93,19 @@ impl Socket {
         check(done)
     }
 
+    /// Whether it is bound to this device still. The kernel unbinds it when the device leaves the
+    /// namespace, and the device may come back with the same index.
+    pub(super) fn is_bound_to(&self, device: KernelIndex) -> io::Result<bool> {
+        // SAFETY: a `sockaddr_ll` is made of integers: all zero is valid.
+        let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        let mut len = size_of_val(&address) as socklen_t;
+        // SAFETY: the kernel writes at most `len` bytes into the live address.
+        let done = unsafe {
+            libc::getsockname(self.0.as_raw_fd(), (&raw mut address).cast(), &raw mut len)
+        };
+        check(done).map(|()| address.sll_ifindex == device.0)
+    }
+
     /// Has the device pass up all multicast for as long as the socket is bound to it.
     pub(super) fn accept_all_multicast(&self, device: KernelIndex) -> io::Result<()> {
         let request = libc::packet_mreq {

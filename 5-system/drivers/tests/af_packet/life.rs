@@ -68,3 +68,20 @@ fn a_device_that_disappears_and_comes_back_is_taken_into_use_again() {
     receive(&mut b, &mut pool, 1);
     assert_eq!(a.status().counters.opened.get(), 2);
 }
+
+#[test]
+fn a_device_that_was_away_is_taken_into_use_again_even_if_its_index_is_the_same() {
+    let wire = Wire::new();
+    let (mut a, mut b) = wire.ports();
+    let mut pool = pool();
+    let elsewhere = Namespace::new("away");
+    wire.left.ip(&format!("link set dev a netns {}", elsewhere.name()));
+    elsewhere.ip(&format!("link set dev a netns {}", wire.left.name()));
+    wire.left.ip("link set dev a up");
+    wait_until("the device is in use again", || {
+        wire.left.run(|| a.maintain());
+        a.status().counters.opened.get() == 2 && a.status().state() == PortState::Up
+    });
+    send(&mut b, &mut pool, vec![frame(60, 1)]);
+    receive(&mut a, &mut pool, 1);
+}

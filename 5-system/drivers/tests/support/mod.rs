@@ -21,6 +21,11 @@ impl Namespace {
         namespace
     }
 
+    /// Its name, for `ip`.
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+
     /// Runs `ip -n NAMESPACE ARGUMENTS`.
     pub(crate) fn ip(&self, arguments: &str) {
         ip(&format!("-n {} {arguments}", self.0));
@@ -28,7 +33,7 @@ impl Namespace {
 
     /// A veth device `name` here, whose other end is `peer_name` in `peer`; both up, and quiet.
     pub(crate) fn veth(&self, name: &str, peer: &Self, peer_name: &str) {
-        let (here, there) = (&self.0, &peer.0);
+        let (here, there) = (self.name(), peer.name());
         self.ip(&format!("link add name {name} type veth peer name {peer_name} netns {there}"));
         for (namespace, device) in [(here, name), (there, peer_name)] {
             ip(&format!("-n {namespace} link set dev {device} addrgenmode none"));
