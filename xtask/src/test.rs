@@ -18,16 +18,26 @@ const STEPS: &[(&str, &[&str])] = &[
     ("tests", &["test", "--workspace", "--no-fail-fast"]),
 ];
 
+/// Runs every step, also after one that failed: whoever waits for minutes wants to know all.
 pub(crate) fn run_steps() -> Result<(), String> {
     need_root()?;
     let start = Instant::now();
     packages::install(packages::LAB)?;
+    let mut failed = Vec::new();
     for (name, arguments) in STEPS {
         let step = Instant::now();
         println!("== {name}");
-        run(&cargo(), arguments)?;
+        if let Err(error) = run(&cargo(), arguments) {
+            eprintln!("{error}");
+            failed.push(*name);
+        }
         println!("== {name}: {:.0} s", step.elapsed().as_secs_f64());
     }
-    println!("== everything passed in {:.0} s", start.elapsed().as_secs_f64());
-    Ok(())
+    let total = start.elapsed().as_secs_f64();
+    if failed.is_empty() {
+        println!("== everything passed in {total:.0} s");
+        Ok(())
+    } else {
+        Err(format!("== failed after {total:.0} s: {}", failed.join(", ")))
+    }
 }
