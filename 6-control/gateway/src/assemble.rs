@@ -4,6 +4,7 @@
 //! kernel's tables; pipelines can forward by them; and the I/O threads open the devices last. The
 //! stop is the other way round, so that what is on its way gets out.
 
+use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -68,7 +69,8 @@ pub(crate) enum AssembleError {
 pub(crate) struct Assembly {
     pub(crate) counters: Counters,
     pub(crate) manager: Handle,
-    pub(crate) namespaces: Namespaces,
+    /// Names of the namespaces, by inode.
+    pub(crate) namespaces: HashMap<u64, String>,
     /// In the order in which they were started.
     threads: Vec<ThreadHandle>,
     /// Ends the I/O threads, and with them the pipelines.
@@ -77,14 +79,6 @@ pub(crate) struct Assembly {
     stop_trap: Stop,
     bells: Vec<Bell>,
     trap_bell: Bell,
-}
-
-/// Where threads are.
-#[derive(Clone, Debug)]
-pub(crate) struct Namespaces {
-    pub(crate) link: NetnsHandle,
-    pub(crate) vpc: NetnsHandle,
-    pub(crate) host: NetnsHandle,
 }
 
 /// The device of each interface.
@@ -105,12 +99,15 @@ impl Assembly {
             let (interfaces, most) = (interfaces.len(), IoLoop::MAX_PORTS);
             return Err(AssembleError::TooManyInterfaces { interfaces, most });
         }
-        let namespaces = Namespaces {
-            link: netns::open(config.gateway().link_namespace.as_str())?,
-            vpc: netns::open(config.gateway().vpc_namespace.as_str())?,
-            host: NetnsHandle::current()?,
-        };
-        let devices = devices(config, &namespaces.link)?;
+        let link = netns::open(config.gateway().link_namespace.as_str())?;
+        let vpc = netns::open(config.gateway().vpc_namespace.as_str())?;
+        // Handles are not kept: no thread of this process is to enter another namespace any more.
+        let namespaces = HashMap::from([
+            (NetnsHandle::current()?.inode(), "host".to_owned()),
+            (link.inode(), link.name().to_owned()),
+            (vpc.inode(), vpc.name().to_owned()),
+        ]);
+        let devices = devices(config, &link)?;
         let threads = SystemThreads::new(observer);
         let (manager_bell, trap_doorbell) = (Doorbell::new()?, Doorbell::new()?);
         let trap_bell = trap_doorbell.bell();
@@ -159,10 +156,10 @@ impl Assembly {
             stop: stop_trap.clone(),
         });
         let housekeeping = &plan.housekeeping;
-        let in_vpc = NamespaceChoice::At(namespaces.vpc.clone());
+        let in_vpc = NamespaceChoice::At(vpc);
         starter.start(Role::Trap, "pc-trap".to_owned(), housekeeping, in_vpc.clone(), trap)?;
 
-        let sockets = run_in(&namespaces.link, LinkSockets::open)??;
+        let sockets = run_in(&link, LinkSockets::open)??;
         let sleepers = bells.clone();
         let wake = move || sleepers.iter().for_each(Bell::ring);
         let (job, manager) = ManagerJob::new(tables.into_setup(sockets, asked)?, wake);
@@ -189,7 +186,7 @@ impl Assembly {
             let io_config = IoConfig { idle, ..IoConfig::default() };
             let job =
                 IoJob::new(io_config, ports, io, stop_workers.clone(), Arc::clone(&set.io_loop));
-            let in_link = NamespaceChoice::At(namespaces.link.clone());
+            let in_link = NamespaceChoice::At(link.clone());
             starter.start(Role::Io, format!("pc-io-{number}"), &one(place.io), in_link, job)?;
         }
         let threads = starter.started;

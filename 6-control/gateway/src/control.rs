@@ -29,18 +29,12 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(config: &Config, file: &Path, assembly: &Assembly) -> Self {
-        let places = &assembly.namespaces;
-        let namespaces = HashMap::from([
-            (places.host.inode(), "host".to_owned()),
-            (places.link.inode(), places.link.name().to_owned()),
-            (places.vpc.inode(), places.vpc.name().to_owned()),
-        ]);
         Self {
             config: config.clone(),
             file: file.to_owned(),
             counters: assembly.counters.clone(),
             manager: assembly.manager.clone(),
-            namespaces,
+            namespaces: assembly.namespaces.clone(),
         }
     }
 

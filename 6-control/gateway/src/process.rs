@@ -1,8 +1,9 @@
 //! The gateway process: it starts the threads, gives its own rights up, answers the control socket, and
 //! stops when it is told to, or when a thread ends.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +15,30 @@ use portcullis_manager::Handle;
 use portcullis_os::cpus::{CpuId, CpuSet};
 use portcullis_os::placement::{self, Plan, PlanError};
 use portcullis_os::privileges::Privileges;
-use portcullis_os::process;
+use portcullis_os::process::{self, LockError};
 use portcullis_os::threads::{ConfineError, Role, ThreadEnd, confine_this_thread};
 use portcullis_os::topology::{Topology, TopologyError};
 use rustix::process::getppid;
-use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{error, info};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::{error, info, warn};
 
 use crate::assemble::{AssembleError, Assembly};
 use crate::control::Control;
+use crate::locks::What;
+use crate::pulse::Pulse;
 use crate::status::Status;
 
-/// How often the supervisor hears that all is well.
+/// How often the supervisor hears that all is well, unless systemd wants to hear it more often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Threads need some time to be seen to get on.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(300);
+
+/// How many heartbeats there are in the time that systemd waits for one.
+const PER_WATCHDOG_TIME: u32 = 3;
 
 /// How often it is looked whether the kernel's tables have been read for the first time.
 const LOOK: Duration = Duration::from_millis(10);
@@ -49,9 +58,11 @@ pub struct ProcessOptions {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProcessError {
     #[error("{what}: {error}")]
-    System { what: &'static str, error: std::io::Error },
+    System { what: &'static str, error: io::Error },
     #[error("the configuration that the supervisor passed on: {0}")]
     Config(String),
+    #[error(transparent)]
+    Lock(#[from] LockError),
     #[error(transparent)]
     Topology(#[from] TopologyError),
     #[error("`cpus` and `workers`: {0}")]
@@ -66,7 +77,7 @@ pub(crate) enum ProcessError {
     ThreadEnded(ThreadEnd),
 }
 
-fn system(what: &'static str) -> impl Fn(std::io::Error) -> ProcessError {
+fn system(what: &'static str) -> impl Fn(io::Error) -> ProcessError {
     move |error| ProcessError::System { what, error }
 }
 
@@ -88,19 +99,27 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
         info!("the process keeps its name: {errno}");
     }
     let parent =
-        getppid().ok_or_else(|| system("the supervisor")(std::io::ErrorKind::NotFound.into()))?;
+        getppid().ok_or_else(|| system("the supervisor")(io::ErrorKind::NotFound.into()))?;
     process::end_with_parent(parent)
-        .map_err(|error| system("the tie to the supervisor")(std::io::Error::other(error)))?;
+        .map_err(|error| system("the tie to the supervisor")(io::Error::other(error)))?;
     if let Err(errno) = process::forbid_dumps() {
         info!("core dumps stay allowed: {errno}");
     }
-    let config = read_config()?;
-    let plan = place(&config)?;
-    info!("{}", plan.sentence());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(system("the event loop"))?;
+    let context = runtime.enter();
+    // It can't be opened if the supervisor was gone before the tie to it was made.
+    let status = pipe::OpenOptions::new()
+        .open_sender(&options.status)
+        .map_err(system("the way to the supervisor"))?;
+    drop(context);
+    let config = read_config()?;
+    // Held until the last thread and its sockets are gone.
+    let _lock = What::Process(config.gateway().name.as_str()).take()?;
+    let plan = place(&config)?;
+    info!("{}", plan.sentence());
     let (ended, ends) = mpsc::unbounded_channel();
     let assembly = Assembly::start(&config, &plan, move |end| {
         // Nobody listens any more once the process stops.
@@ -109,7 +128,13 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
     // The socket is made, and signals are caught, while there are rights to do so.
     let context = runtime.enter();
     let socket = ControlSocket::bind(&options.socket)?;
-    let duty = Duty::new(&options.status, ends, assembly.manager.clone())?;
+    let duty = Duty {
+        status,
+        signals: Signals::new().map_err(system("signal handlers"))?,
+        ends,
+        manager: assembly.manager.clone(),
+        pulse: Pulse::new(assembly.counters.workers.clone()),
+    };
     drop(context);
     plan.housekeeping
         .pin_this_thread()
@@ -131,7 +156,7 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
 
 fn read_config() -> Result<Config, ProcessError> {
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(system("the configuration"))?;
+    io::stdin().read_to_string(&mut text).map_err(system("the configuration"))?;
     // What is passed on names everything, the host's name is not asked for.
     Config::parse("the configuration", &text, &Host { name: "" })
         .map_err(|report| ProcessError::Config(report.to_string()))
@@ -148,49 +173,93 @@ fn place(config: &Config) -> Result<Plan, ProcessError> {
     Ok(placement::plan(&topology, &allowed, workers)?)
 }
 
+/// The signals that this process has handlers for.
+struct Signals {
+    terminate: Signal,
+    /// They are the supervisor's affair, but may be sent to all processes of a service or terminal.
+    _ignored: [Signal; 2],
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            _ignored: [signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?],
+        })
+    }
+}
+
 /// What the main thread watches while it serves.
 struct Duty {
     status: pipe::Sender,
-    terminate: tokio::signal::unix::Signal,
+    signals: Signals,
     ends: mpsc::UnboundedReceiver<ThreadEnd>,
     manager: Handle,
+    pulse: Pulse,
 }
 
 impl Duty {
-    fn new(
-        status: &Path,
-        ends: mpsc::UnboundedReceiver<ThreadEnd>,
-        manager: Handle,
-    ) -> Result<Self, ProcessError> {
-        let status = pipe::OpenOptions::new()
-            .open_sender(status)
-            .map_err(system("the way to the supervisor"))?;
-        let terminate = signal(SignalKind::terminate()).map_err(system("signal handlers"))?;
-        Ok(Self { status, terminate, ends, manager })
-    }
-
     /// Until it is to stop. A thread that ends before that is an error.
     async fn wait(mut self) -> Result<(), ProcessError> {
-        let mut heartbeat = tokio::time::interval(HEARTBEAT);
-        let mut look = tokio::time::interval(LOOK);
+        let mut heartbeat = interval(heartbeat());
+        // Ticks that were missed while the machine or the process was stopped say nothing.
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let manager = self.manager.clone();
+        let mut has_read_all = pin!(has_read_all(&manager));
         let mut ready = false;
+        let mut healthy = true;
         loop {
             tokio::select! {
-                _ = look.tick(), if !ready => {
-                    ready = self.manager.status().await.is_ok_and(|status| status.ready);
-                    if ready {
-                        self.report(Status::Ready).await?;
-                    }
+                () = &mut has_read_all, if !ready => {
+                    ready = true;
+                    self.report(Status::Ready)?;
                 }
-                _ = self.terminate.recv() => return Ok(()),
+                _ = self.signals.terminate.recv() => return Ok(()),
                 Some(end) = self.ends.recv() => return Err(ProcessError::ThreadEnded(end)),
-                _ = heartbeat.tick() => self.report(Status::Alive).await?,
+                _ = heartbeat.tick() => healthy = self.beat(healthy)?,
             }
         }
     }
 
-    async fn report(&mut self, status: Status) -> Result<(), ProcessError> {
-        let line = format!("{status}\n");
-        self.status.write_all(line.as_bytes()).await.map_err(system("the supervisor is gone"))
+    /// Reports that all is well, if it is.
+    fn beat(&mut self, healthy: bool) -> Result<bool, ProcessError> {
+        let hung = self.pulse.look();
+        if hung.is_empty() {
+            if !healthy {
+                warn!("all threads get on again");
+            }
+            self.report(Status::Alive)?;
+        } else if healthy {
+            let names: Vec<_> = hung.iter().map(ToString::to_string).collect();
+            error!(
+                "{} does not get on: the watchdog is not told that all is well",
+                names.join(", ")
+            );
+        }
+        Ok(hung.is_empty())
+    }
+
+    /// Does not wait for a supervisor that does not listen.
+    fn report(&self, status: Status) -> Result<(), ProcessError> {
+        match self.status.try_write(&[status.byte()]) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                Err(system("the supervisor is gone")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How often to say that all is well. systemd's wish is in the environment, for the supervisor.
+fn heartbeat() -> Duration {
+    let microseconds = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse().ok());
+    let wanted = microseconds.map(|time| Duration::from_micros(time) / PER_WATCHDOG_TIME);
+    wanted.unwrap_or(HEARTBEAT).clamp(SHORTEST_HEARTBEAT, HEARTBEAT)
+}
+
+/// Waits until the manager has read all of the kernel's tables once.
+async fn has_read_all(manager: &Handle) {
+    while !manager.status().await.is_ok_and(|status| status.ready) {
+        sleep(LOOK).await;
     }
 }
