@@ -6,8 +6,8 @@
 //! 4. Next hops that no FIB refers to any more are vacated and published as such; ids and table
 //!    memory are used again when all workers have seen it.
 //!
-//! What needs no new next hop (most changes of routes) skips the first two steps, and what needs no FIB
-//! change (a neighbour, a group that lost a member) is done after the first.
+//! What needs no new next hop (most changes of routes) skips the first two steps, and what needs no
+//! FIB change (a neighbour, a group that lost a member) is done after the first.
 
 use std::collections::VecDeque;
 

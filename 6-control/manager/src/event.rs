@@ -1,13 +1,13 @@
-//! What the kernel says, in our own words: the output of [`netlink`](crate::netlink) and the input of
-//! [`mirror`](crate::mirror). No type here depends on how a message is laid out.
+//! What the kernel says, in our own words: the output of [`netlink`](crate::netlink) and the input
+//! of [`mirror`](crate::mirror). No type here depends on how a message is laid out.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use portcullis_packet::Mac;
 
-/// The kernel's ifindex, which is not an [`IfIndex`](portcullis_packet::IfIndex): it counts all devices of one
-/// namespace, and a device that comes back has a new one.
+/// The kernel's ifindex, which is not an [`IfIndex`](portcullis_packet::IfIndex): it counts all
+/// devices of one namespace, and a device that comes back has a new one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub(crate) struct KernelIndex(pub u32);
 
@@ -166,12 +166,13 @@ pub(crate) type Weight = u16;
 pub(crate) struct Path {
     /// The device.
     pub index: KernelIndex,
-    /// The router; without one the destination itself is on the link. An IPv4 route may have an IPv6
-    /// router (RFC 8950).
+    /// The router; without one the destination itself is on the link. An IPv4 route may have an
+    /// IPv6 router (RFC 8950).
     pub gateway: Option<IpAddr>,
 }
 
-/// The three tables that the kernel consults without rules of one's own, in the order in which it does.
+/// The three tables that the kernel consults without rules of one's own, in the order in which it
+/// does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Table {
     /// The kernel's own addresses.

@@ -21,8 +21,8 @@
 //! | `show`, `handle` | questions from other threads |
 //! | `manager` | the thread around all this, the only part with sockets, timers and a clock |
 //!
-//! All but `manager`, `listen` and the sockets is without I/O: events and the time go in, changes and requests
-//! come out.
+//! All but `manager`, `listen` and the sockets is without I/O: events and the time go in, changes
+//! and requests come out.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! A table of the kernel's, kept as it announces changes, and put right by a dump after announcements
-//! were lost.
+//! A table of the kernel's, kept as it announces changes, and put right by a dump after
+//! announcements were lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 

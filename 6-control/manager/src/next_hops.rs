@@ -1,13 +1,13 @@
 //! The next hops of a snapshot: who has which id, and what stands there.
 //!
 //! An id means the same for as long as anything refers to it: what it *says* may change in place (a
-//! neighbour was learnt, a group lost a member), and then no FIB has to be written. Next hops that say the
-//! same for the same reason are one; [`Key`] is the reason.
+//! neighbour was learnt, a group lost a member), and then no FIB has to be written. Next hops that
+//! say the same for the same reason are one; [`Key`] is the reason.
 //!
 //! An id goes through four stations before it means something else: nothing refers to it;
-//! [`NextHopStore::sweep`] makes it vacant after the FIBs were written; [`NextHopStore::seal`] notes the
-//! epoch of the snapshot that shows it vacant; [`NextHopStore::reclaim`] frees it once all workers have
-//! seen that epoch.
+//! [`NextHopStore::sweep`] makes it vacant after the FIBs were written; [`NextHopStore::seal`]
+//! notes the epoch of the snapshot that shows it vacant; [`NextHopStore::reclaim`] frees it once
+//! all workers have seen that epoch.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -43,8 +43,8 @@ pub(crate) enum Key {
     Spec(SpecId),
 }
 
-/// Next hops without arguments. They are always there, at the same ids, so that the first snapshot of
-/// all has those of the reserved prefixes.
+/// Next hops without arguments. They are always there, at the same ids, so that the first snapshot
+/// of all has those of the reserved prefixes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Constant {
     Thrown,
@@ -204,8 +204,8 @@ impl NextHopStore {
         self.slot(id).map(|slot| slot.key)
     }
 
-    /// The spec of this id is no more. Another with the same number is to get another id, as a FIB may
-    /// still refer to this one.
+    /// The spec of this id is no more. Another with the same number is to get another id, as a FIB
+    /// may still refer to this one.
     pub(crate) fn orphan(&mut self, id: NextHopId) {
         if let Some(key @ Key::Spec(_)) = self.key(id) {
             self.forget_key(id, key);

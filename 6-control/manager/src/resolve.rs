@@ -73,3 +73,61 @@ pub(crate) fn in_doubt(mirror: &Mirror) -> Vec<NeighborKey> {
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, KernelIndex, Link};
+    use crate::mirrored::Origin;
+    use crate::setup::InterfaceSetup;
+
+    const WAN: IfIndex = IfIndex(0);
+
+    fn mirror() -> Mirror {
+        let wan = InterfaceSetup {
+            name: "wan".into(),
+            device: None,
+            mac: portcullis_packet::Mac::default(),
+            mtu: None,
+            addresses: vec![],
+            offload: portcullis_packet::TxOffload::default(),
+        };
+        let mut mirror = Mirror::new(vec![wan], 1);
+        let tap = Link { index: KernelIndex(3), name: "wan".into(), ..Link::default() };
+        mirror.handle(Event::Link(tap), Origin::Announced);
+        mirror
+    }
+
+    fn host(number: u32) -> IpAddr {
+        std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into()
+    }
+
+    #[test]
+    fn a_neighbour_is_asked_for_once_a_second() {
+        let (mirror, mut asked) = (mirror(), Asked::default());
+        let at = |millis: u64| Instant(millis * 1_000_000);
+        let key = NeighborKey { index: KernelIndex(3), address: host(2) };
+        assert_eq!(asked.wanted(&mirror, WAN, host(2), at(5000)), Some(key));
+        assert_eq!(asked.wanted(&mirror, WAN, host(2), at(5999)), None);
+        assert!(asked.wanted(&mirror, WAN, host(3), at(5999)).is_some());
+        assert_eq!(asked.wanted(&mirror, WAN, host(2), at(6000)), Some(key));
+        asked.forget(WAN, host(2));
+        assert_eq!(asked.wanted(&mirror, WAN, host(2), at(6001)), Some(key));
+        assert_eq!(asked.wanted(&mirror, IfIndex(1), host(2), at(9000)), None, "no such interface");
+    }
+
+    #[test]
+    fn no_more_neighbours_are_asked_for_than_the_kernel_can_hold() {
+        let (mirror, mut asked) = (mirror(), Asked::default());
+        let now = Instant(5_000_000_000);
+        let count = |asked: &mut Asked, now| {
+            let numbers = 0..2 * u32::try_from(MAX_ASKED).expect("small");
+            numbers
+                .filter(|number| asked.wanted(&mirror, WAN, host(*number), now).is_some())
+                .count()
+        };
+        assert_eq!(count(&mut asked, now), MAX_ASKED);
+        assert_eq!(asked.refused(), MAX_ASKED as u64);
+        assert_eq!(count(&mut asked, now + INTERVAL), MAX_ASKED, "a second later, others");
+    }
+}

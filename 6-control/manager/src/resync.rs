@@ -61,7 +61,8 @@ impl Resync {
         self.finished
     }
 
-    /// The dump to ask for now, if any, with the number to give the request. The kernel makes one at a time.
+    /// The dump to ask for now, if any, with the number to give the request. The kernel makes one
+    /// at a time.
     pub(crate) fn next(&mut self) -> Option<(Dump, u32)> {
         let dump = *Dump::ALL.get(self.at?)?;
         if self.asked.is_some() {
@@ -88,8 +89,8 @@ impl Resync {
         self.interrupted = true;
     }
 
-    /// To be called now and then: a reading that failed is made again, and a dump whose end does not
-    /// come is given up. The number of that dump, if there is one.
+    /// To be called now and then: a reading that failed is made again, and a dump whose end does
+    /// not come is given up. The number of that dump, if there is one.
     pub(crate) fn tick(&mut self) -> Option<u32> {
         if self.at.is_none() && std::mem::take(&mut self.incomplete) {
             self.request();

@@ -1,7 +1,7 @@
 //! Answers to those who want to see the tables.
 //!
-//! A million routes are told in chunks, each a question of its own, so that the manager never spends
-//! more than a millisecond or so on a reader, and a reader that is slow holds nothing up.
+//! A million routes are told in chunks, each a question of its own, so that the manager never
+//! spends more than a millisecond or so on a reader, and a reader that is slow holds nothing up.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -225,8 +225,8 @@ const fn shown(state: NeighborState) -> ShownState {
     }
 }
 
-/// As `/etc/iproute2/rt_protos` has it, which the gateway does not read: its own number is not in it, and
-/// there may be no such file.
+/// As `/etc/iproute2/rt_protos` has it, which the gateway does not read: its own number is not in
+/// it, and there may be no such file.
 fn protocol_name(protocol: Protocol) -> String {
     let name = match protocol.0 {
         0 => "unspec",

@@ -1,5 +1,5 @@
-//! The kernel's tables as the dataplane needs them: events in, next hops, neighbours, interfaces and
-//! routes to be written out. There is no I/O here, and no clock.
+//! The kernel's tables as the dataplane needs them: events in, next hops, neighbours, interfaces
+//! and routes to be written out. There is no I/O here, and no clock.
 
 mod apply;
 mod resolve;
@@ -80,7 +80,8 @@ pub(crate) struct Mirror {
     stale: bool,
     /// Something that a snapshot shows, other than next hops, has changed.
     changed: bool,
-    /// An address or the state of an interface has changed, so that static routes may be possible now.
+    /// An address or the state of an interface has changed, so that static routes may be possible
+    /// now.
     pub(crate) reachability_changed: bool,
     /// Neighbours that the kernel no longer has.
     pub(crate) forgotten: Vec<(IfIndex, IpAddr)>,

@@ -157,7 +157,8 @@ impl Mirror {
         }
     }
 
-    /// The paths whose links carry packets. Like the kernel, if there are none: those whose links are up.
+    /// The paths whose links carry packets. Like the kernel, if there are none: those whose links
+    /// are up.
     fn alive(&self, paths: impl Iterator<Item = (Path, Weight)>) -> Way {
         let mut foreign = false;
         let mut up: Vec<(IfIndex, Path, Weight)> = vec![];

@@ -32,8 +32,8 @@ impl Header {
     }
 }
 
-/// The messages of a datagram. After a malformed one there are no more: where the next begins is not
-/// known.
+/// The messages of a datagram. After a malformed one there are no more: where the next begins is
+/// not known.
 pub(crate) struct Messages<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {

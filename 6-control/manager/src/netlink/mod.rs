@@ -1,5 +1,5 @@
-//! rtnetlink (RFC 3549 and `linux/rtnetlink.h`): bytes to [`Event`](crate::event::Event)s, requests to bytes,
-//! and the sockets between.
+//! rtnetlink (RFC 3549 and `linux/rtnetlink.h`): bytes to [`Event`](crate::event::Event)s, requests
+//! to bytes, and the sockets between.
 //!
 //! The decoder is our own for two reasons: nexthop objects, which `netlink-packet-route` does not
 //! know, and the rate at which routes arrive. It reads only what the gateway needs, never
@@ -9,6 +9,8 @@ mod bytes;
 mod decode;
 mod encode;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use bytes::{Header, Messages};
 pub(crate) use decode::{Answer, decode};

@@ -147,7 +147,8 @@ impl<N: Net> Rib<N> {
         true
     }
 
-    /// A route is gone. False if there is one in its place that is not it: then something was missed.
+    /// A route is gone. False if there is one in its place that is not it: then something was
+    /// missed.
     pub(crate) fn remove(&mut self, prefix: N, given: &Given, specs: &mut Specs) -> bool {
         self.sync.settle(prefix, given.table, given.metric);
         self.sync.bury(prefix, given);
@@ -314,7 +315,8 @@ impl<N: Net> Rib<N> {
         self.entries.get(&prefix).map_or(&[], |entry| entry.routes.as_slice())
     }
 
-    /// Prefixes from this one on, in their order, each with its lines. With `beyond`, the first is left out.
+    /// Prefixes from this one on, in their order, each with its lines. With `beyond`, the first is
+    /// left out.
     pub(crate) fn lines_from(
         &self,
         first: N,

@@ -14,8 +14,8 @@ pub(super) enum Removal {
     AnotherThere,
 }
 
-/// Adds a route. `ecmp`: an IPv6 route that stands for all its siblings. True if nothing has changed
-/// by it.
+/// Adds a route. `ecmp`: an IPv6 route that stands for all its siblings. True if nothing has
+/// changed by it.
 pub(super) fn add(
     routes: &mut Routes,
     route: RibRoute,

@@ -1,5 +1,5 @@
-//! What routes say, each thing once. A full table has a million routes and some hundred different things
-//! to do with a packet; so what a route says is compared, resolved and counted here, and a
+//! What routes say, each thing once. A full table has a million routes and some hundred different
+//! things to do with a packet; so what a route says is compared, resolved and counted here, and a
 //! route is a few bytes.
 
 use std::collections::{HashMap, HashSet};

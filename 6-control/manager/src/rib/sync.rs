@@ -1,7 +1,7 @@
 //! Mark and sweep: a dump says which routes there are, and what it does not say is gone.
 //!
-//! Changes go on arriving while a dump is read, and a line of the dump may be older than a
-//! change that was announced before it. So what was announced counts: a table and metric of a prefix that
+//! Changes go on arriving while a dump is read, and a line of the dump may be older than a change
+//! that was announced before it. So what was announced counts: a table and metric of a prefix that
 //! was spoken of since the dump began is settled, and the dump may only confirm it.
 
 use std::collections::HashSet;

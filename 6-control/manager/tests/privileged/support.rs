@@ -39,8 +39,8 @@ impl Default for Options {
     }
 }
 
-/// Two namespaces with two interfaces, `wan` and `lan`: taps in one, veths in the other whose peers,
-/// `wan-peer` and `lan-peer`, are there as well.
+/// Two namespaces with two interfaces, `wan` and `lan`: taps in one, veths in the other whose
+/// peers, `wan-peer` and `lan-peer`, are there as well.
 pub(crate) struct Ground {
     pub(crate) vpc: NetnsHandle,
     pub(crate) link: NetnsHandle,
@@ -169,7 +169,8 @@ impl World {
         self.runtime.block_on(self.handle.status()).expect("a status")
     }
 
-    /// Waits until it is so, and says how long that took. The worker takes every snapshot meanwhile.
+    /// Waits until it is so, and says how long that took. The worker takes every snapshot
+    /// meanwhile.
     pub(crate) fn eventually(
         &mut self,
         what: &str,

@@ -1,5 +1,5 @@
-//! A kernel as simple as can be: lists that are searched from one end to the other. It does what Linux
-//! does to routes, says what Linux says, and is silent where Linux is.
+//! A kernel as simple as can be: lists that are searched from one end to the other. It does what
+//! Linux does to routes, says what Linux says, and is silent where Linux is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -12,8 +12,8 @@ const RTA_NH_ID: u16 = 30;
 const RTAX_MTU: u16 = 2;
 const RTNEXTHOP_HEADER: usize = 8;
 
-/// Reads a `struct rtmsg` and its attributes. Routes of other tables than the three, for a TOS, from
-/// a source, or cloned from another are not forwarded by.
+/// Reads a `struct rtmsg` and its attributes. Routes of other tables than the three, for a TOS,
+/// from a source, or cloned from another are not forwarded by.
 pub(super) fn decode(body: &[u8]) -> Result<Option<Route>, Malformed> {
     let mut fields = Fields(body);
     let (Some(family), Some(length), Some(source_length), Some(tos)) =
