@@ -1,6 +1,7 @@
 //! FRR and `ip route` decide, the forwarder follows.
 
 mod bgp;
+mod configured;
 mod ospf;
 mod restart;
 

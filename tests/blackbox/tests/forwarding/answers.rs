@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis_blackbox::{
-    Forwarder, Host, Lab, Pair, Ping, by_portcullis_as_by_the_kernel, wait_until,
+    Capture, Forwarder, Host, Lab, Pair, Ping, by_portcullis_as_by_the_kernel, wait_until,
 };
 
 by_portcullis_as_by_the_kernel! {
@@ -13,6 +13,8 @@ by_portcullis_as_by_the_kernel! {
     an_unreachable_route_is_answered_as_unreachable,
     a_blackhole_answers_nothing,
     a_neighbour_that_does_not_exist_is_answered_as_unreachable,
+    errors_fragments_and_broadcasts_are_not_answered_with_errors,
+    a_flood_is_not_answered_with_a_flood,
 }
 
 /// Three pings, slow enough for every sensible rate limit.
@@ -115,4 +117,44 @@ fn a_neighbour_that_does_not_exist_is_answered_as_unreachable(forwarder: Forward
         assert!(error.contains(message), "{}", ping.said);
     }
     assert_ne!(pair.gateway.drops("neighbor-unresolved"), Some(0));
+}
+
+/// RFC 1122, 3.2.2 and RFC 4443, 2.4 (e).
+fn errors_fragments_and_broadcasts_are_not_answered_with_errors(forwarder: Forwarder) {
+    let lab = Lab::new("errors_fragments_and_broadcasts_are_not_answered_with_errors");
+    let pair = Pair::new(&lab, forwarder);
+    let gateway = pair.gateway.control().mac("lan");
+    let capture = Capture::start(&pair.near, "eth0", "icmp or icmp6");
+    let before = pair.gateway.drops("ttl-exceeded");
+    let six = "IPv6(src='2001:db8:1::2', dst='2001:db8:2::2', hlim=1)";
+    pair.near.scapy(&format!(
+        "ether = Ether(dst='{gateway}', src=get_if_hwaddr('eth0'))
+four = IP(src='10.1.0.2', dst='10.2.0.2', ttl=1)
+six = {six}
+quoted = IP(src='10.2.0.2', dst='10.1.0.2')/UDP()/Raw(b'x' * 8)
+quoted6 = IPv6(src='2001:db8:2::2', dst='2001:db8:1::2')/UDP()/Raw(b'x' * 8)
+later = IP(src='10.1.0.2', dst='10.2.0.2', ttl=1, frag=100)/Raw(b'x' * 64)
+silent = [four/ICMP(type=3, code=1)/quoted, six/ICMPv6DestUnreach()/quoted6, later]
+for packet in silent:
+    sendp(ether/packet, iface='eth0')
+# A source that is no single host.
+sendp(ether/six.__class__(src='ff02::1', dst='2001:db8:2::2', hlim=1)/UDP(), iface='eth0')
+# What is answered comes last, and so shows that the others have had their turn.
+sendp(ether/four/UDP(sport=7, dport=7)/Raw(b'last'), iface='eth0')"
+    ));
+    let errors = || capture.fields("icmp.type == 11 || icmpv6.type == 3", &["ip.src"]);
+    wait_until("the last packet is answered", Duration::from_secs(5), || !errors().is_empty());
+    assert_eq!(errors(), [["10.1.0.1,10.1.0.2"]], "only the last is answered");
+    assert_eq!(pair.gateway.drops("ttl-exceeded"), before.map(|count| count + 4));
+}
+
+fn a_flood_is_not_answered_with_a_flood(forwarder: Forwarder) {
+    let lab = Lab::new("a_flood_is_not_answered_with_a_flood");
+    let pair = Pair::new(&lab, forwarder);
+    for to in ["10.99.0.1", "2001:db8:99::1"] {
+        let ping = pair.near.ping("-c 1000 -i 0.002 -W 1", to);
+        assert_eq!((ping.sent, ping.received), (1000, 0));
+        let answers = ping.errors.len();
+        assert!((1..500).contains(&answers), "{to}: {answers} answers to 1000 packets");
+    }
 }

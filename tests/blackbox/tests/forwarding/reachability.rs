@@ -10,6 +10,7 @@ use portcullis_blackbox::{
 by_portcullis_as_by_the_kernel! {
     two_hosts_reach_each_other_over_both_families,
     the_gateways_own_addresses_answer_from_both_sides,
+    large_packets_and_link_local_ones_reach_the_gateways_own_kernel,
     no_answer_is_left_lying_until_something_else_happens,
     one_packet_to_a_cold_neighbour_arrives,
     a_burst_to_a_cold_neighbour_arrives,
@@ -44,11 +45,25 @@ fn the_gateways_own_addresses_answer_from_both_sides(forwarder: Forwarder) {
     }
 }
 
+fn large_packets_and_link_local_ones_reach_the_gateways_own_kernel(forwarder: Forwarder) {
+    let lab = Lab::new("large_packets_and_link_local_ones_reach_the_gateways_own_kernel");
+    let pair = Pair::new(&lab, forwarder);
+    for to in ["10.1.0.1", "2001:db8:1::1", "10.2.0.1"] {
+        let ping = pair.near.ping("-c 3 -i 0.05 -W 1 -s 5000", to);
+        assert_eq!(ping.received, 3, "{}", ping.said);
+    }
+    let addresses = pair.gateway.control().run("ip -br -6 addr show dev lan scope link");
+    let link_local = addresses.split_whitespace().find(|word| word.starts_with("fe80:"));
+    let link_local = link_local.and_then(|word| word.split('/').next()).expect("an address");
+    let ping = pair.near.ping("-c 3 -i 0.05 -W 1 -I eth0", link_local);
+    assert_eq!(ping.received, 3, "{}", ping.said);
+}
+
 /// Intervals from busy to asleep: whoever sleeps must be woken by every single packet.
 fn no_answer_is_left_lying_until_something_else_happens(forwarder: Forwarder) {
     let lab = Lab::new("no_answer_is_left_lying_until_something_else_happens");
     let pair = Pair::new(&lab, forwarder);
-    for (interval, count) in [("0.002", 500), ("0.01", 200), ("0.05", 60)] {
+    for (interval, count) in [("0.002", 300), ("0.01", 100), ("0.05", 40)] {
         for to in ["10.1.0.1", "10.2.0.2"] {
             let ping = pair.near.ping(&format!("-c {count} -i {interval} -W 1"), to);
             assert_eq!(ping.lost(), 0, "every {interval} s: {}", ping.said);

@@ -14,6 +14,7 @@ by_portcullis_as_by_the_kernel! {
     multicast_is_not_forwarded,
     a_unicast_packet_in_a_broadcast_frame_is_not_forwarded,
     frames_for_other_stations_are_not_forwarded,
+    tagged_frames_and_strange_protocols_are_not_forwarded,
 }
 
 /// The kernel forwards these (RFC 1812, 5.3.7 does not let a router).
@@ -152,4 +153,16 @@ fn frames_for_other_stations_are_not_forwarded(forwarder: Forwarder) {
         "not-for-us",
     )];
     refuse(forwarder, "frames_for_other_stations_are_not_forwarded", &frames);
+}
+
+fn tagged_frames_and_strange_protocols_are_not_forwarded(forwarder: Forwarder) {
+    let frames = [
+        (
+            "Ether(dst=ether.dst, src=ether.src)/Dot1Q(vlan=7)/\
+             IP(src='10.1.0.2', dst='10.2.0.2')/payload",
+            "unknown-vlan",
+        ),
+        ("Ether(dst=ether.dst, src=ether.src, type=0x88b5)/Raw(b'x' * 60)", "unknown-ethertype"),
+    ];
+    refuse(forwarder, "tagged_frames_and_strange_protocols_are_not_forwarded", &frames);
 }

@@ -1,9 +1,11 @@
 //! Packets that do not fit the way on.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use portcullis_blackbox::{
-    Capture, Forwarder, Lab, Pair, PairOptions, by_portcullis_as_by_the_kernel, tracepath,
+    Capture, Forwarder, Gateway, Lab, Pair, PairOptions, Plan, Port,
+    by_portcullis_as_by_the_kernel, tracepath,
 };
 
 by_portcullis_as_by_the_kernel! {
@@ -11,6 +13,7 @@ by_portcullis_as_by_the_kernel! {
     a_packet_that_must_not_be_fragmented_is_answered_with_the_mtu,
     an_ipv6_packet_that_is_too_big_is_answered_with_the_mtu,
     tracepath_finds_the_mtu_of_the_path,
+    jumbo_frames_cross_whole_where_both_sides_take_them,
 }
 
 const NARROW: u32 = 1400;
@@ -74,5 +77,27 @@ fn tracepath_finds_the_mtu_of_the_path(forwarder: Forwarder) {
         assert_eq!(path.mtu, NARROW, "{path:?}");
         let hops = hops.map(|hop| hop.parse::<IpAddr>().expect("an address"));
         assert_eq!(path.hops, hops, "{path:?}");
+    }
+}
+
+fn jumbo_frames_cross_whole_where_both_sides_take_them(forwarder: Forwarder) {
+    let lab = Lab::new("jumbo_frames_cross_whole_where_both_sides_take_them");
+    let (near, far) = (lab.host("near"), lab.host("far"));
+    let ports = vec![
+        Port::new("lan", &near, &["10.1.0.1/24", "2001:db8:1::1/64"]).with_mtu(9000),
+        Port::new("wan", &far, &["10.2.0.1/24", "2001:db8:2::1/64"]).with_mtu(9000),
+    ];
+    let _gateway = Gateway::start(&lab, forwarder, &Plan { ports, ..Plan::default() });
+    for (host, number) in [(&near, 1), (&far, 2)] {
+        let (four, six) = (format!("10.{number}.0"), format!("2001:db8:{number}:"));
+        host.configure("eth0", &[&format!("{four}.2/24"), &format!("{six}:2/64")]);
+        host.run(&format!("ip route add default via {four}.1"));
+        host.run(&format!("ip -6 route add default via {six}:1"));
+    }
+    near.reaches_within(Duration::from_secs(10), "10.2.0.2");
+    near.reaches_within(Duration::from_secs(10), "2001:db8:2::2");
+    for (to, size) in [("10.2.0.2", 8972), ("2001:db8:2::2", 8952)] {
+        let ping = near.ping(&format!("-M do -c 3 -i 0.05 -W 1 -s {size}"), to);
+        assert_eq!(ping.received, 3, "{}", ping.said);
     }
 }

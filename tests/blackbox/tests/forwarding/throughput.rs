@@ -1,7 +1,7 @@
 //! Streams through the forwarder, with and without the hosts' offloads.
 
 use portcullis_blackbox::{
-    Forwarder, Host, IperfServer, Lab, Pair, Transport, by_portcullis_as_by_the_kernel,
+    Forwarder, Host, IperfServer, Lab, Pair, PairOptions, Transport, by_portcullis_as_by_the_kernel,
 };
 
 by_portcullis_as_by_the_kernel! {
@@ -10,6 +10,16 @@ by_portcullis_as_by_the_kernel! {
     tcp_flows_from_a_host_with_offloads_to_one_without,
     udp_flows_without_loss,
     what_arrives_is_what_was_sent,
+}
+
+#[test]
+fn tcp_flows_through_several_workers() {
+    let lab = Lab::quiet("tcp_flows_through_several_workers");
+    let options = PairOptions { gateway: "workers = 2".to_owned(), ..PairOptions::default() };
+    let pair = Pair::with(&lab, Forwarder::Portcullis, &options);
+    let _server = IperfServer::start(&pair.far);
+    let stream = pair.near.iperf("10.2.0.2", Transport::Tcp, 1, "-P 8");
+    assert!(stream.bits_per_second > ENOUGH_BITS_PER_SECOND, "{stream:?}");
 }
 
 /// Far below what any working forwarder achieves, far above what one with broken checksums or
