@@ -91,3 +91,50 @@ fn what_the_kernel_had_no_room_for_is_counted_as_overrun() {
     });
     assert!(counters.drops.get(DropReason::RxOverrun) > 0);
 }
+
+/// Ports on a wire for frames of 9,000 bytes.
+fn jumbo_wire() -> Wire {
+    let wire = Wire::new();
+    wire.left.ip("link set dev a mtu 9000");
+    wire.right.ip("link set dev b mtu 9000");
+    wire
+}
+
+#[test]
+fn jumbo_frames_cross_unchanged_and_in_order_with_small_ones() {
+    let wire = jumbo_wire();
+    let (mut a, mut b) = wire.ports();
+    let mut pool = pool();
+    let sizes = [9014, 60, 2048, 2049, 2228, 2229, 2300, 9000];
+    let frames = sizes.iter().enumerate().map(|(i, &len)| frame(len, i as u8)).collect();
+    assert_eq!(send(&mut a, &mut pool, frames), sizes.len());
+    let received = receive(&mut b, &mut pool, sizes.len());
+    for (i, (packet, len)) in received.iter().zip(sizes).enumerate() {
+        assert_eq!(packet.data(), frame(len, i as u8).data(), "{len} bytes");
+    }
+}
+
+#[test]
+fn jumbo_frames_without_room_are_counted_as_overrun_and_those_after_them_are_whole() {
+    let wire = jumbo_wire();
+    let mut a = open_one(&wire.left, "a");
+    let config = AfPacketConfig { receive_buffer: 8192, ..AfPacketConfig::new(INTERFACE, "b") };
+    let mut b = try_open(&wire.right, config, ONE).expect("a port").pop().expect("one");
+    let mut pool = pool();
+    let counters = &b.status().clone().counters;
+    let mut received = Vec::new();
+    for round in 1..=3 {
+        send(&mut a, &mut pool, (0..40).map(|i| frame(9000 - usize::from(i), i)).collect());
+        wait_until("all frames are accounted for", || {
+            b.receive(&mut pool, &mut received, BATCH);
+            for packet in received.drain(..) {
+                let mark = packet.data()[20];
+                assert_eq!(packet.data(), frame(9000 - usize::from(mark), mark).data());
+                pool.put(packet);
+            }
+            b.maintain();
+            counters.rx_packets.get() + counters.drops.get(DropReason::RxOverrun) == 40 * round
+        });
+    }
+    assert!(counters.drops.get(DropReason::RxOverrun) > 0 && counters.rx_packets.get() > 0);
+}
