@@ -1,10 +1,12 @@
 //! The other threads' end of the manager.
 
+use std::sync::Arc;
+
 use portcullis_api::rows::{NeighborRow, RouteRow};
 use portcullis_api::{NeighborFilter, RouteFilter};
 use portcullis_routing::Interface;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::listen::ListenCounters;
 use crate::show::{Chunk, Cursor};
@@ -44,17 +46,26 @@ pub(crate) enum Query {
     Neighbors { filter: NeighborFilter, answer: oneshot::Sender<Vec<NeighborRow>> },
     Interfaces { answer: oneshot::Sender<Vec<Interface>> },
     Status { answer: oneshot::Sender<Status> },
-    Stop,
+}
+
+/// The manager's end of its handles.
+pub(crate) struct Inbox {
+    pub(crate) queries: mpsc::Receiver<Query>,
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 /// Asks the manager, from any thread. The manager stops when told to, or when all handles are gone.
 #[derive(Clone, Debug)]
-pub struct Handle(mpsc::Sender<Query>);
+pub struct Handle {
+    queries: mpsc::Sender<Query>,
+    stop: Arc<watch::Sender<bool>>,
+}
 
 impl Handle {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Query>) {
-        let (sender, receiver) = mpsc::channel(QUESTIONS);
-        (Self(sender), receiver)
+    pub(crate) fn new() -> (Self, Inbox) {
+        let (sender, queries) = mpsc::channel(QUESTIONS);
+        let (stopper, stop) = watch::channel(false);
+        (Self { queries: sender, stop: Arc::new(stopper) }, Inbox { queries, stop })
     }
 
     /// The routes that a filter lets pass, in the order of prefixes, IPv4 first.
@@ -89,15 +100,12 @@ impl Handle {
 
     /// Stops the manager. What it set in the kernel stays, and so do the FIBs.
     pub fn stop(&self) {
-        // Full: it will read the questions first, and this one is asked again by nobody.
-        if let Err(mpsc::error::TrySendError::Full(stop)) = self.0.try_send(Query::Stop) {
-            let _ = self.0.blocking_send(stop);
-        }
+        self.stop.send_replace(true);
     }
 
     async fn ask<T>(&self, query: impl FnOnce(oneshot::Sender<T>) -> Query) -> Result<T, Gone> {
         let (sender, receiver) = oneshot::channel();
-        self.0.send(query(sender)).await.map_err(|_| Gone)?;
+        self.queries.send(query(sender)).await.map_err(|_| Gone)?;
         receiver.await.map_err(|_| Gone)
     }
 }

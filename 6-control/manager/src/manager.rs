@@ -13,12 +13,11 @@ use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::configure::Configuration;
 use crate::cycle::{Cycle, Next};
-use crate::handle::{Handle, Query, Status};
+use crate::handle::{Handle, Inbox, Query, Status};
 use crate::listen::{LinkListener, Read, VpcListener};
 use crate::mirror::Mirror;
 use crate::netlink::{NetlinkSocket, Requests};
@@ -52,7 +51,7 @@ pub struct Manager {
     vpc: NetlinkSocket,
     link: Option<NetlinkSocket>,
     resolve: Option<Resolve>,
-    queries: mpsc::Receiver<Query>,
+    inbox: Inbox,
     published: Box<dyn Fn() + Send>,
     runtime: Runtime,
 }
@@ -103,9 +102,9 @@ impl Manager {
         };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let (handle, queries) = Handle::new();
+        let (handle, inbox) = Handle::new();
         let (resolve, published) = (setup.resolve, Box::new(|| ()));
-        Ok((Self { core, vpc, link, resolve, queries, published, runtime }, handle))
+        Ok((Self { core, vpc, link, resolve, inbox, published, runtime }, handle))
     }
 
     /// Has `published` called after each publication, so that workers that sleep are woken: packets
@@ -120,7 +119,7 @@ impl Manager {
     /// # Errors
     /// A socket broke.
     pub fn run(self) -> Result<(), ManagerError> {
-        let Self { mut core, vpc, link, resolve, mut queries, published, runtime } = self;
+        let Self { mut core, vpc, link, resolve, mut inbox, published, runtime } = self;
         let mut told = core.cycle.epoch();
         runtime.block_on(async {
             let vpc = watch(vpc)?;
@@ -171,10 +170,11 @@ impl Manager {
                         let _ = rustix::io::read(guard.get_inner(), &mut count);
                         guard.clear_ready();
                     }
-                    query = queries.recv() => match query {
-                        Some(Query::Stop) | None => return Ok(()),
+                    query = inbox.queries.recv() => match query {
                         Some(query) => core.answer(query),
+                        None => return Ok(()),
                     },
+                    _ = inbox.stop.changed() => return Ok(()),
                     _ = tick.tick() => core.tick(),
                     () = wait => {}
                 }
@@ -316,7 +316,6 @@ impl Core {
             Query::Status { answer } => {
                 let _ = answer.send(self.status());
             }
-            Query::Stop => {}
         }
     }
 
