@@ -130,6 +130,8 @@ impl Manager {
             };
             let mut tick = interval(TICK);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            // Requests of workers are left in the queue.
+            let mut more = false;
             loop {
                 core.vpc.ask(vpc.get_ref(), &mut core.mirror);
                 if let (Some(listener), Some(socket)) = (&mut core.link, &link) {
@@ -143,6 +145,7 @@ impl Manager {
                 }
                 let wait = async {
                     match next {
+                        _ if more => tokio::task::yield_now().await,
                         Next::Idle => future::pending().await,
                         Next::Poll => sleep(POLL).await,
                         Next::Continue => tokio::task::yield_now().await,
@@ -179,9 +182,7 @@ impl Manager {
                     () = wait => {}
                 }
                 core.forget();
-                if let Some(queue) = &mut queue {
-                    core.resolve(queue.as_mut());
-                }
+                more = queue.as_mut().is_some_and(|queue| core.resolve(queue.as_mut()));
             }
         })
     }
@@ -250,15 +251,16 @@ impl Core {
         }
     }
 
-    /// Takes requests of workers.
-    fn resolve(&mut self, queue: &mut dyn ResolveQueue) {
+    /// Takes requests of workers. True if there may be more.
+    fn resolve(&mut self, queue: &mut dyn ResolveQueue) -> bool {
         let now = self.now();
         for _ in 0..RESOLVE_BATCH {
-            let Some((interface, address)) = queue.pop() else { break };
+            let Some((interface, address)) = queue.pop() else { return false };
             if let Some(key) = self.asked.wanted(&self.mirror, interface, address, now) {
                 self.ask(Side::Tap, &Request::Probe(key));
             }
         }
+        true
     }
 
     fn ask(&mut self, side: Side, request: &Request) -> bool {

@@ -83,14 +83,20 @@ impl NetlinkSocket {
     }
 
     pub(crate) fn receive<'a>(&self, buffer: &'a mut Buffer) -> io::Result<Received<'a>> {
-        match self.socket.recv(&mut &mut buffer.0[..], libc::MSG_TRUNC) {
-            Ok(length) => Ok(buffer.0.get(..length).map_or(Received::Lost, Received::Datagram)),
-            Err(error) => match error.raw_os_error() {
+        loop {
+            let error = match self.socket.recv(&mut &mut buffer.0[..], libc::MSG_TRUNC) {
+                Ok(length) => {
+                    let datagram = buffer.0.get(..length);
+                    return Ok(datagram.map_or(Received::Lost, Received::Datagram));
+                }
+                Err(error) => error,
+            };
+            return match error.raw_os_error() {
+                Some(libc::EINTR) => continue,
                 Some(libc::EAGAIN) => Ok(Received::Empty),
                 Some(libc::ENOBUFS) => Ok(Received::Lost),
-                Some(libc::EINTR) => Ok(Received::Empty),
                 _ => Err(error),
-            },
+            };
         }
     }
 }

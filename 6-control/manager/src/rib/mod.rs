@@ -89,6 +89,8 @@ pub(crate) struct Rib<N: Net> {
     defaults: usize,
     /// There was a local route that says to look in the other tables, which nobody does.
     local_throws: bool,
+    /// The FIB has refused something since the last [`Self::retry_refused`].
+    refused: bool,
     sync: Sync<N>,
 }
 
@@ -101,6 +103,7 @@ impl<N: Net> Default for Rib<N> {
             wide_locals: 0,
             defaults: 0,
             local_throws: false,
+            refused: false,
             sync: Sync::default(),
         }
     }
@@ -297,6 +300,7 @@ impl<N: Net> Rib<N> {
     pub(crate) fn set_refused(&mut self, prefix: N, holds: Option<NextHopId>) -> NextHopId {
         let Some(entry) = self.entries.get_mut(&prefix) else { return NextHopId::NO_ROUTE };
         entry.refused = true;
+        self.refused = true;
         match holds {
             Some(holds) => std::mem::replace(&mut entry.installed, holds),
             None => NextHopId::NO_ROUTE,
@@ -305,6 +309,9 @@ impl<N: Net> Rib<N> {
 
     /// Marks all prefixes that the FIB refused.
     pub(crate) fn retry_refused(&mut self) {
+        if !std::mem::take(&mut self.refused) {
+            return;
+        }
         for (prefix, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.refused) {
             mark(&mut self.marked, prefix, entry);
         }
