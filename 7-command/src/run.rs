@@ -14,7 +14,9 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, Error> {
     log::start(args.log_level.as_deref())?;
     let config = Config::load(&args.config, &Host { name: &host::name() })?;
     let socket = args.socket.unwrap_or_else(|| socket::of_gateway(&config.gateway().name));
-    let options = RunOptions { config: args.config, socket, log_level: args.log_level };
+    // Shown to people who may be somewhere else.
+    let file = std::path::absolute(&args.config).unwrap_or(args.config);
+    let options = RunOptions { config: file, socket, log_level: args.log_level };
     Ok(supervise(&config, &options))
 }
 

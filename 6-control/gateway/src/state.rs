@@ -23,6 +23,9 @@ pub(crate) struct TakenDevice {
     pub(crate) namespace: String,
     /// Whether it was moved there. If not it stays there.
     pub(crate) moved: bool,
+    /// The number of the starter's namespace, from where it was moved. Names mean devices only together
+    /// with a namespace.
+    pub(crate) home: u64,
     /// Its number there, once it is there.
     pub(crate) index: Option<u32>,
     /// Its MAC address. With the number it is known again under another name.
@@ -192,6 +195,7 @@ mod tests {
             name: name.into(),
             namespace: "link".into(),
             moved: true,
+            home: 4_026_531_840,
             index: Some(7),
             mac: Some("02:00:00:00:00:01".into()),
             up: true,

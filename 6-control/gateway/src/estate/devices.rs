@@ -19,19 +19,19 @@ pub(super) fn fetch(
     interface: &Interface,
     here: &mut Links,
     there: &mut Links,
-    link: &NetnsHandle,
+    (home, link): (&NetnsHandle, &NetnsHandle),
 ) -> Result<(), EstateError> {
     let name = interface.device.as_str();
     if let Some(found) = there.look_for(name)? {
         info!("interface {}: device {name} is in namespace {link} already", interface.name);
         match record.state.devices.iter_mut().find(|device| device.is(name, link)) {
             Some(known) => known.recognise_by(&found),
-            None => record.state.devices.push(TakenDevice::staying(&found, link)),
+            None => record.state.devices.push(TakenDevice::staying(&found, link, home)),
         }
         record.store()?;
     } else if let Some(found) = here.look_for(name)? {
         refuse_enslaved(interface, &found, here)?;
-        let mut taken = TakenDevice { moved: true, ..TakenDevice::staying(&found, link) };
+        let mut taken = TakenDevice { moved: true, ..TakenDevice::staying(&found, link, home) };
         // Its number may be another one over there.
         taken.index = None;
         if let Some(at) = record.state.devices.iter().position(|device| device.is(name, link)) {
@@ -51,7 +51,7 @@ pub(super) fn fetch(
             interface: interface.name.to_string(),
             device: name.to_owned(),
             namespace: link.name().to_owned(),
-            elsewhere: inherit::whereabouts(&record.gateway, name),
+            elsewhere: inherit::whereabouts(&record.gateway, name, home),
         });
     }
     there.set_mtu(name, u32::from(interface.mtu.get()))?;
@@ -77,11 +77,12 @@ fn refuse_enslaved(
 
 impl TakenDevice {
     /// A device that is in `link`, as it is now.
-    fn staying(found: &Link, link: &NetnsHandle) -> Self {
+    fn staying(found: &Link, link: &NetnsHandle, home: &NetnsHandle) -> Self {
         Self {
             name: found.name.clone(),
             namespace: link.name().to_owned(),
             moved: false,
+            home: home.inode(),
             index: Some(found.index.0),
             mac: found.mac.map(|mac| mac.to_string()),
             up: found.is_up(),

@@ -4,19 +4,24 @@
 use std::collections::BTreeSet;
 
 use portcullis_config::Config;
+use portcullis_os::netns::NetnsHandle;
 use portcullis_os::process::LockFile;
 use tracing::{debug, info};
 
 use super::error::Whereabouts;
 use super::{EstateError, Record};
 use crate::locks::What;
-use crate::state::{State, StateFile};
+use crate::state::{State, StateFile, TakenDevice};
 
 /// Takes over what is recorded of gateways that do not run and have something that this one wants.
-pub(super) fn from_the_dead(record: &mut Record, config: &Config) -> Result<(), EstateError> {
+pub(super) fn from_the_dead(
+    record: &mut Record,
+    config: &Config,
+    home: &NetnsHandle,
+) -> Result<(), EstateError> {
     for (gateway, file) in StateFile::others(&record.gateway) {
         let left = match file.load() {
-            Ok(Some(state)) if has_something_for(config, &state) => state,
+            Ok(Some(state)) if has_something_for(config, home, &state) => state,
             Ok(_) => continue,
             Err(error) => {
                 debug!("{error}");
@@ -37,19 +42,26 @@ pub(super) fn from_the_dead(record: &mut Record, config: &Config) -> Result<(), 
     Ok(())
 }
 
-/// The other gateway that has a device of this name.
-pub(super) fn whereabouts(gateway: &str, device: &str) -> Option<Whereabouts> {
+/// The other gateway that has the device that had this name here.
+pub(super) fn whereabouts(gateway: &str, device: &str, home: &NetnsHandle) -> Option<Whereabouts> {
     StateFile::others(gateway).into_iter().find_map(|(gateway, file)| {
         let state = file.load().ok()??;
-        let taken = state.devices.into_iter().find(|taken| taken.name == device)?;
+        let taken = state
+            .devices
+            .into_iter()
+            .find(|taken| came_from(home, taken) && taken.name == device)?;
         Some(Whereabouts { gateway, namespace: taken.namespace })
     })
 }
 
-fn has_something_for(config: &Config, state: &State) -> bool {
+fn has_something_for(config: &Config, home: &NetnsHandle, state: &State) -> bool {
     let wants = |name: &str| config.interfaces().iter().any(|i| i.device.as_str() == name);
     state.places().any(|place| is_ours(config, place))
-        || state.devices.iter().any(|device| device.moved && wants(&device.name))
+        || state.devices.iter().any(|device| came_from(home, device) && wants(&device.name))
+}
+
+fn came_from(home: &NetnsHandle, device: &TakenDevice) -> bool {
+    device.moved && device.home == home.inode()
 }
 
 /// Whether this gateway uses the namespace, and so has its lock.

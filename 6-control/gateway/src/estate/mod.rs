@@ -71,7 +71,7 @@ impl Estate {
     }
 
     fn settle(&mut self, config: &Config) -> Result<(), EstateError> {
-        inherit::from_the_dead(&mut self.record, config)?;
+        inherit::from_the_dead(&mut self.record, config, &self.home)?;
         self.drop_unwanted(config)?;
         let gateway = config.gateway();
         let link = namespaces::ensure(&mut self.record, gateway.link_namespace.as_str())?;
@@ -86,7 +86,13 @@ impl Estate {
         let mut here = Links::open()?;
         let mut there = Links::open_in(&link)?;
         for interface in config.interfaces() {
-            devices::fetch(&mut self.record, interface, &mut here, &mut there, &link)?;
+            devices::fetch(
+                &mut self.record,
+                interface,
+                &mut here,
+                &mut there,
+                (&self.home, &link),
+            )?;
         }
         taps::note(&mut self.record, config, &vpc)
     }

@@ -36,10 +36,13 @@ use signals::StopSignals;
 /// How long the gateway process may take to stop before it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a supervisor that was killed or is done may take to end.
+const SUPERVISOR_ENDS: Duration = Duration::from_millis(500);
+
 /// How long the gateway process of a supervisor that was killed may take to end.
 const LAST_ONE_ENDS: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether it has.
+/// How often it is looked whether they have.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What to run.
@@ -61,11 +64,11 @@ enum SupervisorError {
          configures devices (CAP_NET_ADMIN) and opens packet sockets (CAP_NET_RAW): start it as root"
     )]
     Rights { missing: String },
-    #[error("{0}")]
+    #[error(transparent)]
     Lock(#[from] LockError),
-    #[error("{0}; it belongs to a run whose parent process was killed, and does not end")]
+    #[error("{0}, left by a run that was killed, and does not end")]
     LastOneLives(LockError),
-    #[error("{0}")]
+    #[error(transparent)]
     Estate(#[from] EstateError),
     #[error("rights could not be given up: {0}")]
     Confine(#[from] ConfineError),
@@ -106,25 +109,31 @@ fn live(runtime: &Runtime, config: &Config, options: &RunOptions) -> Result<(), 
         .mode(0o700)
         .create(RUN_DIRECTORY)
         .map_err(system("the directory /run/portcullis"))?;
-    let _locks = locks::take_all(config)?;
     // From here on a signal waits until it is asked for: nothing is left half done.
     let mut signals = {
         let _context = runtime.enter();
         StopSignals::new().map_err(system("signal handlers"))?
     };
-    if !runtime.block_on(last_one_ended(config, &mut signals))? {
+    let locks = patiently(SUPERVISOR_ENDS, &mut signals, || locks::take_all(config));
+    let Some(_locks) = runtime.block_on(locks)? else { return Ok(()) };
+    let process = What::Process(config.gateway().name.as_str());
+    let last_one = patiently(LAST_ONE_ENDS, &mut signals, || process.take().map(drop));
+    let last_one_ended = runtime.block_on(last_one).map_err(SupervisorError::LastOneLives)?;
+    if last_one_ended.is_none() {
         return Ok(());
     }
     let estate = Estate::take_up(config)?;
     // Whatever happens to this process, short of being killed, everything goes back.
     let ended =
         catch_unwind(AssertUnwindSafe(|| runtime.block_on(oversee(config, options, &mut signals))));
+    let _deaf = sd_notify::notify(&[NotifyState::Stopping]);
     let all_back = estate.give_back();
+    clear_socket(&options.socket);
     ended.unwrap_or(Err(SupervisorError::Panicked))?;
     if !all_back {
         return Err(SupervisorError::NotGivenBack);
     }
-    info!("stopped; namespaces and devices are as they were");
+    info!("stopped; everything was given back");
     Ok(())
 }
 
@@ -144,25 +153,21 @@ fn check_rights() -> Result<(), SupervisorError> {
     }
 }
 
-/// Waits for the gateway process of a supervisor that was killed: it ends too, but a moment later.
-/// False if this one is told to stop meanwhile.
-async fn last_one_ended(
-    config: &Config,
+/// Waits for a lock that may be held by somebody who is about to end. `None` if this process is told
+/// to stop meanwhile.
+async fn patiently<T>(
+    patience: Duration,
     signals: &mut StopSignals,
-) -> Result<bool, SupervisorError> {
-    let process = What::Process(config.gateway().name.as_str());
-    let deadline = Instant::now() + LAST_ONE_ENDS;
+    take: impl Fn() -> Result<T, LockError>,
+) -> Result<Option<T>, LockError> {
+    let deadline = Instant::now() + patience;
     loop {
-        match process.take() {
-            Ok(_not_for_long) => return Ok(true),
-            Err(held @ LockError::Held { .. }) if Instant::now() >= deadline => {
-                return Err(SupervisorError::LastOneLives(held));
-            }
-            Err(LockError::Held { .. }) => {}
-            Err(error) => return Err(error.into()),
+        match take() {
+            Err(LockError::Held { .. }) if Instant::now() < deadline => {}
+            taken => return taken.map(Some),
         }
         tokio::select! {
-            _ = signals.next() => return Ok(false),
+            _ = signals.next() => return Ok(None),
             () = sleep(LOOK) => {}
         }
     }
@@ -183,10 +188,7 @@ async fn oversee(
     let process = GatewayProcess::start(config, options)
         .map_err(system("the gateway process could not be started"))?;
     confine_this_thread(Role::Supervisor, Role::Supervisor.privileges())?;
-    let ended = attend(process, children, signals).await;
-    let _deaf = sd_notify::notify(&[NotifyState::Stopping]);
-    clear_socket(&options.socket);
-    ended
+    attend(process, children, signals).await
 }
 
 async fn attend(
