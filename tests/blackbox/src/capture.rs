@@ -11,6 +11,10 @@ use crate::wait::wait_until;
 const KEPT_PACKETS: &str = "2000";
 const KEPT_BYTES: &str = "256";
 
+/// How much of each packet other captures see, and how much room they have for bursts.
+const SNAPSHOT_BYTES: &str = "4096";
+const BUFFER_KIB: &str = "16384";
+
 /// A capture that is running.
 #[derive(Debug)]
 pub struct Capture {
@@ -33,6 +37,12 @@ impl Capture {
             "-n",
             "-U",
             "--immediate-mode",
+            // In this mode libpcap's ring has slots of the snapshot length: of the default's length,
+            // 256 KiB, there would be eight, and a burst of nine packets would lose one.
+            "-s",
+            SNAPSHOT_BYTES,
+            "-B",
+            BUFFER_KIB,
             "-i",
             interface,
             "-w",
