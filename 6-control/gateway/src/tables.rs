@@ -1,13 +1,14 @@
 //! The dataplane's tables at the start, and what the manager is told of the configuration.
 
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
-use portcullis_config::{Config, RouteAction};
+use portcullis_config::{Config, InterfaceName, NextHop, RouteAction};
 use portcullis_dataplane::Questions;
 use portcullis_manager::{
-    Dataplane, InterfaceSetup, LinkSockets, Resolve, Setup, StaticAction, StaticRoute,
+    Dataplane, InterfaceSetup, LinkSockets, Resolve, Router, Setup, StaticAction, StaticRoute,
 };
-use portcullis_packet::TxOffload;
+use portcullis_packet::{IfIndex, TxOffload};
 use portcullis_routing::Snapshot;
 use portcullis_tables::Subscriber;
 
@@ -37,7 +38,7 @@ impl Tables {
                 offload: TxOffload::ALL,
             })
             .collect();
-        let routes = config.routes().iter().map(static_route).collect();
+        let routes = config.routes().iter().map(|route| static_route(config, route)).collect();
         Ok(Self { dataplane: Dataplane::new()?, interfaces, routes })
     }
 
@@ -73,14 +74,31 @@ impl Tables {
     }
 }
 
-fn static_route(route: &portcullis_config::Route) -> StaticRoute {
+fn static_route(config: &Config, route: &portcullis_config::Route) -> StaticRoute {
+    let interface = |name: &InterfaceName| {
+        let place = config.interfaces().iter().position(|interface| interface.name == *name);
+        place.and_then(|slot| u16::try_from(slot).ok()).map(IfIndex)
+    };
     let action = match &route.action {
         RouteAction::Via(next_hops) => {
-            StaticAction::Via(next_hops.iter().map(|hop| hop.address).collect())
+            let router = |hop: &NextHop| {
+                // Link-local addresses are on every link: theirs has to be named as well.
+                let named = hop.on_link || is_link_local(hop.address);
+                let on_link = named.then(|| interface(&hop.interface)).flatten();
+                Router { address: hop.address, on_link }
+            };
+            StaticAction::Via(next_hops.iter().map(router).collect())
         }
         RouteAction::Blackhole => StaticAction::Blackhole,
         RouteAction::Unreachable => StaticAction::Unreachable,
         RouteAction::Prohibit => StaticAction::Prohibit,
     };
     StaticRoute { to: route.to, action }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use portcullis_packet::{IfIndex, Instant};
 
-use crate::event::{KernelIndex, Protocol, Route, Table, Target};
+use crate::event::{KernelIndex, Path, Protocol, Route, Table, Target};
 use crate::mirror::Mirror;
-use crate::request::{LinkChange, Request, StaticAction, StaticRoute};
+use crate::request::{LinkChange, Request, Router, StaticAction, StaticRoute};
 use crate::rib::{Net, Rib, RibRoute, Specs};
 
 /// A route that the kernel does not take is tried again so soon, and then less and less often.
@@ -61,7 +61,9 @@ impl Configuration {
         }
         self.addresses(mirror, &mut requests);
         for wanted in &mut self.routes {
-            if is_set(mirror, &wanted.route) {
+            let tap = |interface| mirror.ports.tap_index(interface);
+            let Some(route) = wanted.route.on_taps(tap) else { continue };
+            if is_set(mirror, &route) {
                 wanted.wait = FIRST_RETRY;
                 continue;
             }
@@ -72,8 +74,8 @@ impl Configuration {
             }
             wanted.next_try = now + wanted.wait;
             wanted.wait = (wanted.wait * 2).min(LAST_RETRY);
-            let replace = !ours(mirror, wanted.route.to).is_empty();
-            requests.push(Request::SetRoute { route: wanted.route.clone(), replace });
+            let replace = !ours(mirror, route.to).is_empty();
+            requests.push(Request::SetRoute { route, replace });
         }
         requests
     }
@@ -139,21 +141,25 @@ fn ours(mirror: &Mirror, prefix: IpNet) -> Vec<RibRoute> {
 }
 
 /// Whether the kernel has a static route.
-fn is_set(mirror: &Mirror, route: &StaticRoute) -> bool {
+fn is_set(mirror: &Mirror, route: &StaticRoute<KernelIndex>) -> bool {
     ours(mirror, route.to).iter().any(|there| {
         let target = mirror.specs.target(there.spec);
         target.is_some_and(|target| says_the_same(&route.action, target))
     })
 }
 
-fn says_the_same(action: &StaticAction, target: &Target) -> bool {
+fn says_the_same(action: &StaticAction<KernelIndex>, target: &Target) -> bool {
+    let is = |path: &Path, router: &Router<KernelIndex>| {
+        path.gateway == Some(router.address)
+            && router.on_link.is_none_or(|index| index == path.index)
+    };
     match (action, target) {
         (StaticAction::Via(routers), Target::Via(path)) => {
-            path.gateway.is_some_and(|gateway| routers.as_slice() == [gateway])
+            matches!(routers.as_slice(), [router] if is(path, router))
         }
         (StaticAction::Via(routers), Target::Multipath(paths)) => {
-            let gateways: Option<HashSet<_>> = paths.iter().map(|(path, _)| path.gateway).collect();
-            gateways == Some(routers.iter().copied().collect())
+            paths.len() == routers.len()
+                && routers.iter().all(|router| paths.iter().any(|(path, _)| is(path, router)))
         }
         (StaticAction::Blackhole, Target::Blackhole)
         | (StaticAction::Unreachable, Target::Unreachable)
@@ -171,7 +177,7 @@ fn says_the_same(action: &StaticAction, target: &Target) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Address, Event, Link, Path, Placement};
+    use crate::event::{Address, Event, Link, Placement};
     use crate::mirrored::Origin;
     use crate::setup::InterfaceSetup;
 
@@ -205,8 +211,13 @@ mod tests {
     }
 
     fn wanted(to: &str, via: &str) -> StaticRoute {
-        let via = vec![via.parse().expect("an address")];
-        StaticRoute { to: to.parse().expect("a network"), action: StaticAction::Via(via) }
+        let via = via.parse::<std::net::IpAddr>().expect("an address");
+        let action = StaticAction::Via(vec![via.into()]);
+        StaticRoute { to: to.parse().expect("a network"), action }
+    }
+
+    fn asked(route: &StaticRoute) -> StaticRoute<KernelIndex> {
+        route.on_taps(|_| Some(TAP)).expect("all taps are there")
     }
 
     fn at(seconds: u64) -> Instant {
@@ -259,8 +270,17 @@ mod tests {
 
         let other = wanted("198.51.100.0/24", "10.0.0.3");
         let mut changed = Configuration::new(vec![other.clone()]);
-        let replace = Request::SetRoute { route: other, replace: true };
+        let replace = Request::SetRoute { route: asked(&other), replace: true };
         assert_eq!(changed.requests(&mirror, at(1), true), [replace]);
+
+        let router = Router { address: "10.0.0.2".parse().expect("v4"), on_link: Some(IfIndex(0)) };
+        let on_link = StaticRoute { action: StaticAction::Via(vec![router]), ..other.clone() };
+        let mut same = Configuration::new(vec![on_link.clone()]);
+        assert_eq!(same.requests(&mirror, at(1), true), [], "there, and on that very link");
+        let router = Router { on_link: Some(IfIndex(9)), ..router };
+        let elsewhere = StaticRoute { action: StaticAction::Via(vec![router]), ..on_link };
+        let mut waiting = Configuration::new(vec![elsewhere]);
+        assert_eq!(waiting.requests(&mirror, at(1), true), [], "its interface has no tap yet");
 
         let mut gone = Configuration::new(vec![]);
         assert_eq!(gone.requests(&mirror, at(1), true), [Request::RemoveRoute(there)]);

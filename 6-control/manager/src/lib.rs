@@ -49,5 +49,5 @@ pub use event::Protocol;
 pub use handle::{Gone, Handle, RouteStream, Status};
 pub use listen::ListenCounters;
 pub use manager::{Manager, ManagerError};
-pub use request::{StaticAction, StaticRoute};
+pub use request::{Router, StaticAction, StaticRoute};
 pub use setup::{Dataplane, InterfaceSetup, LinkSockets, Resolve, ResolveQueue, Setup};

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use portcullis_packet::Mac;
+use portcullis_packet::{IfIndex, Mac};
 
 use crate::event::{Address, KernelIndex, NeighborKey, Route};
 
@@ -39,7 +39,7 @@ pub(crate) enum Request {
     /// Add a static route.
     SetRoute {
         /// The route.
-        route: StaticRoute,
+        route: StaticRoute<KernelIndex>,
         /// Put it in the place of the one with the same prefix and metric, which must be ours.
         replace: bool,
     },
@@ -62,24 +62,66 @@ pub(crate) enum LinkChange {
     Mac(Mac),
 }
 
-/// A static route of the configuration file.
+/// A static route. Interfaces are the gateway's in what the configuration says, and the kernel's in what the
+/// kernel is asked for.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct StaticRoute {
+pub struct StaticRoute<I = IfIndex> {
     /// The destination.
     pub to: IpNet,
     /// What to do.
-    pub action: StaticAction,
+    pub action: StaticAction<I>,
 }
 
 /// What a static route says.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum StaticAction {
-    /// Forward to one of these routers, which the kernel finds on the links.
-    Via(Vec<IpAddr>),
+pub enum StaticAction<I = IfIndex> {
+    /// Forward to one of these routers.
+    Via(Vec<Router<I>>),
     /// Drop without a word.
     Blackhole,
     /// Drop, and say unreachable.
     Unreachable,
     /// Drop, and say administratively prohibited.
     Prohibit,
+}
+
+/// A neighbour that takes packets further.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Router<I = IfIndex> {
+    /// Its address.
+    pub address: IpAddr,
+    /// The interface it is on, although its address is in none of that interface's networks. `None`:
+    /// the kernel finds it by its address.
+    pub on_link: Option<I>,
+}
+
+impl From<IpAddr> for Router {
+    fn from(address: IpAddr) -> Self {
+        Self { address, on_link: None }
+    }
+}
+
+impl StaticRoute {
+    /// The route with the kernel's numbers of its interfaces; `None` while one of them has no tap.
+    pub(crate) fn on_taps(
+        &self,
+        tap: impl Fn(IfIndex) -> Option<KernelIndex>,
+    ) -> Option<StaticRoute<KernelIndex>> {
+        let router = |router: &Router| {
+            let on_link = match router.on_link {
+                Some(interface) => Some(tap(interface)?),
+                None => None,
+            };
+            Some(Router { address: router.address, on_link })
+        };
+        let action = match &self.action {
+            StaticAction::Via(routers) => {
+                StaticAction::Via(routers.iter().map(router).collect::<Option<_>>()?)
+            }
+            StaticAction::Blackhole => StaticAction::Blackhole,
+            StaticAction::Unreachable => StaticAction::Unreachable,
+            StaticAction::Prohibit => StaticAction::Prohibit,
+        };
+        Some(StaticRoute { to: self.to, action })
+    }
 }

@@ -10,6 +10,8 @@ use crate::request::{LinkChange, Request, StaticAction, StaticRoute};
 
 /// `linux/if_addr.h`; not in libc.
 const IFA_PROTO: u16 = 11;
+/// `linux/rtnetlink.h`: the router is on the link, whatever the addresses say; not in libc.
+const RTNH_F_ONLINK: u8 = 4;
 /// `linux/rtnetlink.h`: the upper bit of an attribute that nests others.
 const NLA_F_NESTED: u16 = 1 << 15;
 
@@ -128,7 +130,7 @@ impl Encoder {
         }
     }
 
-    fn set_route(&mut self, route: &StaticRoute, replace: bool, sequence: u32) {
+    fn set_route(&mut self, route: &StaticRoute<KernelIndex>, replace: bool, sequence: u32) {
         let kind = match route.action {
             StaticAction::Via(_) => libc::RTN_UNICAST,
             StaticAction::Blackhole => libc::RTN_BLACKHOLE,
@@ -138,17 +140,30 @@ impl Encoder {
         let exists = if replace { libc::NLM_F_REPLACE } else { libc::NLM_F_EXCL };
         let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | exists;
         self.start(libc::RTM_NEWROUTE, flags, sequence);
-        self.route_header(route.to, Table::Main, Protocol::OURS, kind);
+        let on_link = match &route.action {
+            StaticAction::Via(routers) => match routers.as_slice() {
+                [only] => only.on_link,
+                _ => None,
+            },
+            StaticAction::Blackhole | StaticAction::Unreachable | StaticAction::Prohibit => None,
+        };
+        let flags = u32::from(on_link.map_or(0, |_| RTNH_F_ONLINK));
+        self.route_header(route.to, Table::Main, Protocol::OURS, kind, flags);
         let StaticAction::Via(routers) = &route.action else { return };
         let v4 = route.to.addr().is_ipv4();
         if let [router] = routers.as_slice() {
-            self.gateway(*router, v4);
+            if let Some(index) = on_link {
+                self.attribute(libc::RTA_OIF, &index.0.to_ne_bytes());
+            }
+            self.gateway(router.address, v4);
         } else {
             self.nested(libc::RTA_MULTIPATH, |this| {
                 for router in routers {
                     let start = this.bytes.len();
-                    this.bytes.extend([0; 8]);
-                    this.gateway(*router, v4);
+                    let flags = router.on_link.map_or(0, |_| RTNH_F_ONLINK);
+                    this.bytes.extend([0, 0, flags, 0]);
+                    this.u32(router.on_link.map_or(0, |index| index.0));
+                    this.gateway(router.address, v4);
                     this.set_length(start);
                 }
             });
@@ -170,11 +185,11 @@ impl Encoder {
             Target::Throw => libc::RTN_THROW,
         };
         self.start(libc::RTM_DELROUTE, libc::NLM_F_ACK, sequence);
-        self.route_header(route.prefix, route.table, route.protocol, kind);
+        self.route_header(route.prefix, route.table, route.protocol, kind, 0);
         self.attribute(libc::RTA_PRIORITY, &route.metric.to_ne_bytes());
     }
 
-    fn route_header(&mut self, to: IpNet, table: Table, protocol: Protocol, kind: u8) {
+    fn route_header(&mut self, to: IpNet, table: Table, protocol: Protocol, kind: u8, flags: u32) {
         let table = match table {
             Table::Local => libc::RT_TABLE_LOCAL,
             Table::Main => libc::RT_TABLE_MAIN,
@@ -182,7 +197,7 @@ impl Encoder {
         };
         self.bytes.extend([family(to.addr()), to.prefix_len(), 0, 0]);
         self.bytes.extend([table, protocol.0, libc::RT_SCOPE_UNIVERSE, kind]);
-        self.u32(0);
+        self.u32(flags);
         self.ip(libc::RTA_DST, to.network());
     }
 

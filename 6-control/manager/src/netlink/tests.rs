@@ -11,7 +11,8 @@ use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
-    RouteAttribute, RouteMessage, RouteMetric, RouteNextHop, RouteProtocol, RouteType, RouteVia,
+    RouteAttribute, RouteMessage, RouteMetric, RouteNextHop, RouteNextHopFlags, RouteProtocol,
+    RouteType, RouteVia,
 };
 use portcullis_packet::Mac;
 use proptest::prelude::*;
@@ -21,7 +22,7 @@ use crate::event::{
     Address, Event, KernelIndex, Link, Neighbor, NeighborKey, NeighborState, Object, ObjectId,
     Path, Placement, Protocol, Route, Table, Target,
 };
-use crate::request::{LinkChange, Request, StaticAction, StaticRoute};
+use crate::request::{LinkChange, Request, Router, StaticAction, StaticRoute};
 
 fn answers(datagram: &[u8]) -> Vec<Answer> {
     let messages = Messages(datagram).map(|message| message.expect("a message"));
@@ -319,7 +320,11 @@ fn others_understand_our_requests() {
 
 #[test]
 fn a_static_route_reads_back_as_what_it_was() {
-    let routers = vec![v4([10, 0, 0, 2]), "2001:db8::2".parse().unwrap()];
+    let on_link = Some(KernelIndex(3));
+    let routers = vec![
+        Router { address: v4([10, 0, 0, 2]), on_link },
+        Router { address: "2001:db8::2".parse().unwrap(), on_link: None },
+    ];
     let to = "198.51.100.0/24".parse().unwrap();
     let route = StaticRoute { to, action: StaticAction::Via(routers) };
     let request = Request::SetRoute { route, replace: true };
@@ -331,6 +336,9 @@ fn a_static_route_reads_back_as_what_it_was() {
     });
     let next_hops = next_hops.expect("several paths");
     assert_eq!(next_hops[0].attributes, [gateway([10, 0, 0, 2])]);
+    assert_eq!((next_hops[0].interface_index, next_hops[1].interface_index), (3, 0));
+    assert_eq!(next_hops[0].flags, RouteNextHopFlags::Onlink);
+    assert!(next_hops[1].flags.is_empty());
     let via = RouteVia::Inet6("2001:db8::2".parse().unwrap());
     assert_eq!(next_hops[1].attributes, [RouteAttribute::Via(via)]);
 }

@@ -1,12 +1,16 @@
 //! What the file says is put into the kernel, and what a former run left is found again.
 
-use portcullis_manager::{StaticAction, StaticRoute};
+use std::net::IpAddr;
+
+use portcullis_manager::{Router, StaticAction, StaticRoute};
+use portcullis_packet::IfIndex;
 use portcullis_routing::NextHop;
 
 use super::support::{Options, World, unresolved};
 
 fn route(to: &str, via: &[&str]) -> StaticRoute {
-    let routers = via.iter().map(|router| router.parse().expect("an address")).collect();
+    let address = |router: &&str| router.parse::<IpAddr>().expect("an address");
+    let routers = via.iter().map(address).map(Router::from).collect();
     StaticRoute { to: to.parse().expect("a network"), action: StaticAction::Via(routers) }
 }
 
@@ -19,11 +23,19 @@ fn static_routes_are_set_and_set_again_when_the_kernel_took_them_away() {
         route("198.51.100.0/24", &["10.0.0.3", "10.0.0.4"]),
         route("::/0", &["2001:db8::2", "2001:db8::3"]),
         blackhole,
+        StaticRoute {
+            to: "203.0.112.0/24".parse().unwrap(),
+            action: StaticAction::Via(vec![Router {
+                address: "192.168.99.1".parse().unwrap(),
+                on_link: Some(IfIndex(0)),
+            }]),
+        },
     ];
     let mut world = World::start(Options { routes, ..Options::default() });
     for _ in 0..2 {
         world.expect("203.0.113.1", unresolved(0, "10.0.0.2"));
         world.expect("192.0.2.1", NextHop::Blackhole);
+        world.expect("203.0.112.1", unresolved(0, "192.168.99.1"));
         world.eventually("both routers", |world| {
             world.members("198.51.100.1").len() == 2 && world.members("2001:db8:9::1").len() == 2
         });
