@@ -14,7 +14,7 @@ use std::io;
 
 use portcullis_config::Config;
 use portcullis_os::links::Links;
-use portcullis_os::netns::{self, NetnsHandle};
+use portcullis_os::netns::{self, NetnsError, NetnsErrorKind, NetnsHandle};
 use portcullis_os::quiet;
 use tracing::{debug, error, info, warn};
 
@@ -141,9 +141,19 @@ impl Estate {
     }
 
     /// The namespace of this name: the one that is used, whatever its name stands for by now.
-    fn namespace(&self, name: &str) -> Option<NetnsHandle> {
-        let known = self.open.iter().find(|open| open.name() == name).cloned();
-        known.or_else(|| netns::open(name).ok())
+    /// `None` if there is none any more.
+    fn namespace(&self, name: &str) -> Result<Option<NetnsHandle>, NetnsError> {
+        if let Some(known) = self.open.iter().find(|open| open.name() == name) {
+            return Ok(Some(known.clone()));
+        }
+        match netns::open(name) {
+            Ok(namespace) => Ok(Some(namespace)),
+            Err(NetnsError {
+                kind: NetnsErrorKind::Missing | NetnsErrorKind::NotANamespace { .. },
+                ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn return_devices(&mut self, which: impl Fn(&TakenDevice) -> bool) {
@@ -157,15 +167,18 @@ impl Estate {
 
     /// True if nothing is left to be done about the device.
     fn give_back_device(&self, device: &TakenDevice) -> bool {
-        // A namespace that is gone gave its physical devices back and took the others along.
-        let Some(namespace) = self.namespace(&device.namespace) else { return true };
-        let given = Links::open().and_then(|mut here| {
-            device.give_back(&mut Links::open_in(&namespace)?, &mut here, &self.home)
-        });
+        let given = self.try_give_back(device);
         if let Err(error) = &given {
-            error!("device {} stays in namespace {namespace}: {error}", device.name);
+            error!("device {} stays in namespace {}: {error}", device.name, device.namespace);
         }
         given.is_ok()
+    }
+
+    fn try_give_back(&self, device: &TakenDevice) -> Result<(), EstateError> {
+        // A namespace that is gone gave its physical devices back and took the others along.
+        let Some(namespace) = self.namespace(&device.namespace)? else { return Ok(()) };
+        let mut there = Links::open_in(&namespace)?;
+        Ok(device.give_back(&mut there, &mut Links::open()?, &self.home)?)
     }
 
     /// Takes namespaces away that were made and where no device is left.

@@ -13,6 +13,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
+use std::thread::sleep;
 use std::time::Duration;
 
 use portcullis_config::Config;
@@ -23,7 +24,7 @@ use rustix::process::Signal;
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::estate::{Estate, EstateError};
@@ -35,6 +36,10 @@ use signals::StopSignals;
 
 /// How long the gateway process may take to stop before it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long after a request to stop another one is the same again: `timeout`, for one, sends two. One
+/// that comes later means it.
+const SAME_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a supervisor that was killed or is done may take to end.
 const SUPERVISOR_ENDS: Duration = Duration::from_millis(500);
@@ -114,14 +119,9 @@ fn live(runtime: &Runtime, config: &Config, options: &RunOptions) -> Result<(), 
         let _context = runtime.enter();
         StopSignals::new().map_err(system("signal handlers"))?
     };
-    let locks = patiently(SUPERVISOR_ENDS, &mut signals, || locks::take_all(config));
-    let Some(_locks) = runtime.block_on(locks)? else { return Ok(()) };
+    let _locks = patiently(SUPERVISOR_ENDS, || locks::take_all(config))?;
     let process = What::Process(config.gateway().name.as_str());
-    let last_one = patiently(LAST_ONE_ENDS, &mut signals, || process.take().map(drop));
-    let last_one_ended = runtime.block_on(last_one).map_err(SupervisorError::LastOneLives)?;
-    if last_one_ended.is_none() {
-        return Ok(());
-    }
+    drop(patiently(LAST_ONE_ENDS, || process.take()).map_err(SupervisorError::LastOneLives)?);
     let estate = Estate::take_up(config)?;
     // Whatever happens to this process, short of being killed, everything goes back.
     let ended =
@@ -153,23 +153,19 @@ fn check_rights() -> Result<(), SupervisorError> {
     }
 }
 
-/// Waits for a lock that may be held by somebody who is about to end. `None` if this process is told
-/// to stop meanwhile.
-async fn patiently<T>(
+/// Takes a lock that may be held by somebody who is about to end. A signal waits meanwhile: what a run
+/// that was killed left is to go back even then.
+fn patiently<T>(
     patience: Duration,
-    signals: &mut StopSignals,
     take: impl Fn() -> Result<T, LockError>,
-) -> Result<Option<T>, LockError> {
+) -> Result<T, LockError> {
     let deadline = Instant::now() + patience;
     loop {
         match take() {
             Err(LockError::Held { .. }) if Instant::now() < deadline => {}
-            taken => return taken.map(Some),
+            taken => return taken,
         }
-        tokio::select! {
-            _ = signals.next() => return Ok(None),
-            () = sleep(LOOK) => {}
-        }
+        sleep(LOOK);
     }
 }
 
@@ -204,7 +200,10 @@ async fn attend(
             // process may be the first to be ready.
             biased;
             signal = signals.next() => {
-                if kill_at.is_some() {
+                if let Some(kill_at) = kill_at {
+                    if kill_at > Instant::now() + (PATIENCE - SAME_AGAIN) {
+                        continue;
+                    }
                     warn!("{signal} again: killing the gateway process");
                     process.signal(Signal::KILL);
                 } else {
