@@ -42,7 +42,11 @@ pub(crate) fn start(given: Option<&str>) -> Result<(), BadFilter> {
         (None, None) => ("the default", DEFAULT.to_owned()),
     };
     let filter = filter(&given).ok_or(BadFilter { source_name, given })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A log that nobody reads any more (a pipe that was closed) is no reason to panic.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
     if stderr_is_the_journal() {
         log.with_ansi(false).event_format(Journal).init();
     } else {

@@ -33,6 +33,15 @@ pub(crate) enum Destinations {
     Ip6(Vec<u128>),
 }
 
+impl Destinations {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Ip4(all) => all.len(),
+            Self::Ip6(all) => all.len(),
+        }
+    }
+}
+
 impl Case {
     pub(crate) const ALL: [Self; 5] = [
         Self::Ip4One,

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Instant as Wall;
 
-use portcullis_packet::{BATCH, IfIndex, Instant, Mac, Packet, SMALL_CAPACITY, Verdict};
+use portcullis_packet::{BATCH, IfIndex, Instant, Mac, NextHopId, Packet, SMALL_CAPACITY, Verdict};
 use portcullis_pipeline::{Outbox, Worker, WorkerCounters, WorkerLimits};
 use portcullis_routing::Snapshot;
 use portcullis_wire::build::Frame;
@@ -45,6 +45,8 @@ pub(crate) struct Result {
     /// Allocations while packets were processed, in all samples.
     pub(crate) allocations: u64,
     pub(crate) packets: u64,
+    /// Clocks per address of the lookup alone, one figure per sample.
+    pub(crate) lookup: Vec<f64>,
     /// Instructions per packet, if they were counted.
     pub(crate) instructions: Option<f64>,
 }
@@ -113,6 +115,24 @@ impl Bench {
         (clocks, allocations)
     }
 
+    /// Clocks per address of the lookup alone, a batch at a time.
+    fn lookup(&self, batches: u64) -> f64 {
+        let vrf = &self.snapshot.vrfs[0];
+        let mut found = [NextHopId::NO_ROUTE; BATCH];
+        let mut clocks = 0;
+        for batch in 0..batches as usize {
+            let at = batch * BATCH % (self.destinations.len() - BATCH);
+            let start = clock();
+            match &self.destinations {
+                Destinations::Ip4(all) => vrf.fib4.lookup_batch(&all[at..at + BATCH], &mut found),
+                Destinations::Ip6(all) => vrf.fib6.lookup_batch(&all[at..at + BATCH], &mut found),
+            }
+            clocks += clock() - start;
+            black_box(&mut found);
+        }
+        clocks as f64 / (batches * BATCH as u64) as f64
+    }
+
     /// What is timed. A function of its own, so that callgrind can be told to count inside of it.
     #[inline(never)]
     fn timed_part(&mut self, at: usize, now: Instant) {
@@ -145,6 +165,7 @@ pub(crate) fn measure(cases: &[Case], samples: usize) -> Vec<Result> {
             hertz,
             allocations: 0,
             packets: 0,
+            lookup: vec![],
             instructions: None,
         })
         .collect();
@@ -156,6 +177,7 @@ pub(crate) fn measure(cases: &[Case], samples: usize) -> Vec<Result> {
             let (clocks, allocations) = bench.sample(BATCHES);
             let packets = BATCHES * BATCH as u64;
             result.clocks.push(clocks as f64 / packets as f64);
+            result.lookup.push(bench.lookup(BATCHES));
             result.allocations += allocations;
             result.packets += packets;
         }

@@ -18,8 +18,16 @@ pub(crate) fn text(results: &[Result]) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{:<10} {:>9} {:>8} {:>8} {:>8} {:>16} {:>12} {:>12}",
-        "case", "routes", "Mpps", "ns", "clocks", "clocks min-max", "instructions", "allocations"
+        "{:<10} {:>9} {:>8} {:>8} {:>8} {:>16} {:>8} {:>12} {:>12}",
+        "case",
+        "routes",
+        "Mpps",
+        "ns",
+        "clocks",
+        "clocks min-max",
+        "lookup",
+        "instructions",
+        "allocations"
     );
     for result in results {
         let clocks = median(&result.clocks);
@@ -28,11 +36,12 @@ pub(crate) fn text(results: &[Result]) -> String {
         let ns = clocks / result.hertz * 1e9;
         let _ = writeln!(
             out,
-            "{:<10} {:>9} {:>8.1} {ns:>8.1} {clocks:>8.1} {:>16} {:>12} {:>12}",
+            "{:<10} {:>9} {:>8.1} {ns:>8.1} {clocks:>8.1} {:>16} {:>8.1} {:>12} {:>12}",
             result.case.name(),
             result.case.routes(),
             1e3 / ns,
             format!("{least:.1}-{most:.1}"),
+            median(&result.lookup),
             result.instructions.map_or("-".to_owned(), |count| format!("{count:.1}")),
             result.allocations,
         );
@@ -51,6 +60,7 @@ pub(crate) fn json(results: &[Result]) -> serde_json::Value {
             "ns_per_packet": clocks / result.hertz * 1e9,
             "tsc_clocks_per_packet": clocks,
             "samples": result.clocks,
+            "tsc_clocks_per_lookup": median(&result.lookup),
             "instructions_per_packet": result.instructions,
             "allocations": result.allocations,
             "packets": result.packets,

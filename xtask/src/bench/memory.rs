@@ -36,6 +36,7 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
 
     let (mut ours, mut instructions) = (Figures::default(), Figures::default());
     let (mut plain, mut with_generator) = (Figures::default(), Figures::default());
+    let (mut lookup, mut rte_fib) = (Figures::default(), Figures::default());
     let (mut allocations, mut hertz) = (0, f64::NAN);
     for round in 1..=rounds {
         println!("in memory, round {round} of {rounds}");
@@ -44,6 +45,7 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
         for row in rows(&output(&cargo(), &[&BENCH, count].concat())?)? {
             if let Some(case) = case(&row) {
                 ours.add(case, figure(&row, "tsc_clocks_per_packet")?);
+                lookup.add(case, figure(&row, "tsc_clocks_per_lookup")?);
                 if let Some(count) = row["instructions_per_packet"].as_f64() {
                     instructions.add(case, count);
                 }
@@ -54,6 +56,7 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
             if let Some(case) = case(&row) {
                 plain.add(case, figure(&row, "tsc_clocks_per_packet")?);
                 with_generator.add(case, figure(&row, "tsc_clocks_with_generator")?);
+                rte_fib.add(case, figure(&row, "tsc_clocks_per_lookup")?);
                 hertz = figure(&row, "tsc_hz")?;
             }
         }
@@ -69,6 +72,8 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
         "clocks",
         "(with its generator)",
         "ratio",
+        "lookup clocks",
+        "rte_fib",
     ]);
     for wanted in CASES {
         let (own, other) = (ours.median(wanted), plain.median(wanted));
@@ -85,6 +90,8 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
             format!("{other:.1}"),
             format!("({:.1})", with_generator.median(wanted)),
             format!("{:.2}", other / own),
+            format!("{:.1}", lookup.median(wanted)),
+            format!("{:.1}", rte_fib.median(wanted)),
         ]);
     }
     let heap = format!(
