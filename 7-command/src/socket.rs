@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +19,17 @@ const EXTENSION: &str = "sock";
 pub(crate) struct NoSocket {
     directory: PathBuf,
     candidates: Vec<PathBuf>,
+    /// The directory may not be looked into.
+    forbidden: bool,
 }
 
 impl fmt::Display for NoSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let directory = self.directory.display();
+        if self.forbidden {
+            return write!(f, "no right to look into {directory}: gateways answer their owner (root)");
+        }
         if self.candidates.is_empty() {
-            let directory = self.directory.display();
             return write!(f, "no gateway is running here: there is no socket in {directory}");
         }
         write!(f, "several gateways are running here, say which with --socket:")?;
@@ -45,6 +51,8 @@ pub(crate) fn find(host: &str) -> Result<PathBuf, NoSocket> {
 }
 
 fn find_in(directory: &Path, host: &str) -> Result<PathBuf, NoSocket> {
+    let forbidden = fs::read_dir(directory)
+        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
     let mut candidates = sockets(directory);
     let own = directory.join(format!("{host}.{EXTENSION}"));
     if candidates.contains(&own) {
@@ -54,7 +62,7 @@ fn find_in(directory: &Path, host: &str) -> Result<PathBuf, NoSocket> {
         (Some(only), true) => Ok(only),
         (last, _) => {
             candidates.extend(last);
-            Err(NoSocket { directory: directory.to_owned(), candidates })
+            Err(NoSocket { directory: directory.to_owned(), candidates, forbidden })
         }
     }
 }
