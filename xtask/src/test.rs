@@ -15,6 +15,8 @@ const STEPS: &[(&str, &[&str])] = &[
         &["build", "--quiet", "--release", "-p", "portcullis", "-p", "portcullis-blackbox"],
     ),
     ("build", &["build", "--quiet", "--workspace", "--all-targets"]),
+    // Publication under every order of loads and stores that the memory model allows.
+    ("model", &["run", "--quiet", "--release", "--manifest-path", "2-tables/loom/Cargo.toml"]),
     ("tests", &["test", "--workspace", "--no-fail-fast"]),
 ];
 
