@@ -27,7 +27,10 @@ impl fmt::Display for NoSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let directory = self.directory.display();
         if self.forbidden {
-            return write!(f, "no right to look into {directory}: gateways answer their owner (root)");
+            return write!(
+                f,
+                "no right to look into {directory}: gateways answer their owner (root)"
+            );
         }
         if self.candidates.is_empty() {
             return write!(f, "no gateway is running here: there is no socket in {directory}");
@@ -51,8 +54,8 @@ pub(crate) fn find(host: &str) -> Result<PathBuf, NoSocket> {
 }
 
 fn find_in(directory: &Path, host: &str) -> Result<PathBuf, NoSocket> {
-    let forbidden = fs::read_dir(directory)
-        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    let forbidden =
+        fs::read_dir(directory).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
     let mut candidates = sockets(directory);
     let own = directory.join(format!("{host}.{EXTENSION}"));
     if candidates.contains(&own) {
