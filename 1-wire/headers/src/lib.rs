@@ -25,9 +25,12 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod offload;
 mod protocol;
+pub mod rewrite;
 pub mod sctp;
 pub mod tcp;
+mod tuple;
 pub mod udp;
 
 pub use flow_hash::flow_hash;
 pub use protocol::{EtherType, IpProtocol};
+pub use tuple::{Tuple, icmp_port};

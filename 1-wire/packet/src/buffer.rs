@@ -24,7 +24,7 @@ pub struct Owner {
 #[repr(C, align(64))]
 pub struct Frame {
     memory: NonNull<u8>,
-    origin: Origin,
+    origin: PackedOrigin,
     capacity: u32,
     start: u32,
     len: u32,
@@ -40,6 +40,41 @@ enum Origin {
     Slab(NonNull<Slab>),
     /// A driver.
     Foreign(&'static Owner),
+}
+
+/// An [`Origin`] in one pointer: none, one to a [`Slab`], or one to an [`Owner`] with its lowest bit set,
+/// which the alignment of both leaves free.
+#[derive(Clone, Copy)]
+struct PackedOrigin(Option<NonNull<u8>>);
+
+const FOREIGN: usize = 1;
+const _: () = assert!(align_of::<Owner>() > FOREIGN && align_of::<Slab>() > FOREIGN);
+
+impl PackedOrigin {
+    const HEAP: Self = Self(None);
+
+    const fn slab(slab: NonNull<Slab>) -> Self {
+        Self(Some(slab.cast()))
+    }
+
+    const fn foreign(owner: &'static Owner) -> Self {
+        let owner = NonNull::from_ref(owner).cast::<u8>();
+        // SAFETY: an `Owner` has more than one byte, so the address one further is inside of it.
+        Self(Some(unsafe { owner.add(FOREIGN) }))
+    }
+
+    #[inline(always)]
+    fn unpack(self) -> Origin {
+        match self.0 {
+            None => Origin::Heap,
+            Some(at) if at.addr().get() & FOREIGN != 0 => {
+                // SAFETY: only `foreign` sets the bit, by going one byte into an `Owner` that lives for
+                // ever and that nobody changes.
+                Origin::Foreign(unsafe { at.sub(FOREIGN).cast::<Owner>().as_ref() })
+            }
+            Some(at) => Origin::Slab(at.cast()),
+        }
+    }
 }
 
 /// The beginning of a block of many buffers. The last of them to go frees it.
@@ -61,7 +96,7 @@ impl Frame {
     /// release on any thread.
     #[must_use]
     pub const unsafe fn foreign(memory: NonNull<u8>, capacity: u32, owner: &'static Owner) -> Self {
-        let origin = Origin::Foreign(owner);
+        let origin = PackedOrigin::foreign(owner);
         Self { memory, origin, capacity, start: 0, len: 0, meta: Meta::NEW }
     }
 }
@@ -88,7 +123,7 @@ impl Packet {
         let layout = block_layout(room);
         let block = allocate(layout);
         // SAFETY: the block has this layout, and nobody else has it.
-        unsafe { Self::carve(block, room, Origin::Heap) }
+        unsafe { Self::carve(block, room, PackedOrigin::HEAP) }
     }
 
     /// Many packets out of one block: neighbours in memory, which large pages can hold. Otherwise each
@@ -113,7 +148,7 @@ impl Packet {
         // SAFETY: the block goes on with room for `count` buffers of this layout, one after the other.
         let part = |at| unsafe {
             let start = block.add(size_of::<Slab>() + at * one);
-            Self::carve(start, room, Origin::Slab(slab))
+            Self::carve(start, room, PackedOrigin::slab(slab))
         };
         (0..count).map(part).collect()
     }
@@ -123,7 +158,7 @@ impl Packet {
     /// # Safety
     /// `block` must have the layout that [`block_layout`] says for `room`, be used by this packet alone,
     /// and be what `origin` says it is.
-    unsafe fn carve(block: NonNull<u8>, room: usize, origin: Origin) -> Self {
+    unsafe fn carve(block: NonNull<u8>, room: usize, origin: PackedOrigin) -> Self {
         // SAFETY: the block has `room` bytes behind the header; they are written here, so that all
         // of them are initialised (and their pages present) before anybody reads them.
         let memory = unsafe {
@@ -175,14 +210,14 @@ impl Packet {
     /// Whether the memory is this owner's.
     #[must_use]
     pub fn is_owned_by(&self, owner: &'static Owner) -> bool {
-        matches!(self.frame().origin, Origin::Foreign(own) if std::ptr::eq(own, owner))
+        matches!(self.frame().origin.unpack(), Origin::Foreign(own) if std::ptr::eq(own, owner))
     }
 
     /// Whether the memory is the heap's, so that any pool may keep it.
     #[inline]
     #[must_use]
     pub fn is_heap(&self) -> bool {
-        !matches!(self.frame().origin, Origin::Foreign(_))
+        !matches!(self.frame().origin.unpack(), Origin::Foreign(_))
     }
 
     #[inline(always)]
@@ -349,7 +384,7 @@ pub fn prefetch<T>(at: *const T) {
 impl Drop for Packet {
     fn drop(&mut self) {
         let frame = self.frame();
-        match frame.origin {
+        match frame.origin.unpack() {
             // SAFETY: this was the only handle, and it is gone now.
             Origin::Foreign(owner) => unsafe { (owner.release)(self.0) },
             Origin::Heap => {

@@ -123,6 +123,50 @@ drop_reasons! {
     TxError = "tx-error",
     /// The device is gone.
     TxGone = "tx-gone",
+    /// The packet ends before its transport header does, or that header contradicts itself.
+    TransportMalformed = "transport-malformed",
+    /// The first fragment does not hold the whole transport header (RFC 1858, 8200).
+    FragmentTiny = "fragment-tiny",
+    /// A fragment overlaps another of the same packet, which is given up (RFC 5722).
+    FragmentOverlap = "fragment-overlap",
+    /// A fragment is larger, or further back, than a packet can be.
+    FragmentMalformed = "fragment-malformed",
+    /// The first fragment of the packet did not come in time.
+    FragmentTimeout = "fragment-timeout",
+    /// Too many packets, or fragments of one packet, wait for their first fragment.
+    FragmentQueueFull = "fragment-queue-full",
+    /// A TCP segment that opens nothing belongs to no connection that the gateway knows.
+    TcpNoConnection = "tcp-no-connection",
+    /// A combination of TCP flags, or a step of a connection, that TCP does not have.
+    TcpInvalid = "tcp-invalid",
+    /// A TCP segment outside of its connection's window (RFC 9293, 3.10.7.4; RFC 5961).
+    TcpOutOfWindow = "tcp-out-of-window",
+    /// An ICMP error quotes a packet of no flow that the gateway knows.
+    IcmpUnrelated = "icmp-unrelated",
+    /// The flow table is full, and this source holds as much of it as any other or more.
+    FlowTableFull = "flow-table-full",
+    /// The source has as many flows as one source may have.
+    FlowSourceLimit = "flow-source-limit",
+    /// The translated packet looks like one of another flow.
+    FlowConflict = "flow-conflict",
+    /// The source address is not to be found behind the interface it came in by (RFC 2827, 3704).
+    SpoofedSource = "spoofed-source",
+    /// A firewall rule, or the firewall's default, drops it.
+    FirewallDrop = "firewall-drop",
+    /// A firewall rule, or the firewall's default, rejects it; answered with a TCP reset or an ICMP error.
+    FirewallReject = "firewall-reject",
+    /// Addressed to an external address of the gateway's that leads to no inside host.
+    NatNoMapping = "nat-no-mapping",
+    /// Addressed to a mapping from a host that the inside host has not sent to (RFC 4787, 5).
+    NatFiltered = "nat-filtered",
+    /// No external port is free; answered with administratively prohibited (RFC 6888, REQ-4; RFC 5508).
+    NatOutOfPorts = "nat-out-of-ports",
+    /// The source has as many external ports as one source may have.
+    NatSourceLimit = "nat-source-limit",
+    /// Translation was called for and the packet is one that can't be translated.
+    NatUntranslatable = "nat-untranslatable",
+    /// The queue to the worker that has the packet's flow is full.
+    HandoverFull = "handover-full",
     /// The pipeline came to no decision; a fault of the gateway's own.
     NoVerdict = "no-verdict",
     /// The gateway was stopped while the packet was in it.

@@ -44,6 +44,28 @@ impl NextHopId {
     }
 }
 
+/// What tells flows between two hosts apart: the ports of TCP, UDP and SCTP; identifier and type of an
+/// ICMP query (see `portcullis_wire::Tuple`); zero where a protocol has nothing of the kind.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Ports {
+    /// The sender's.
+    pub src: u16,
+    /// The receiver's.
+    pub dst: u16,
+}
+
+impl Ports {
+    /// None known.
+    pub const NONE: Self = Self { src: 0, dst: 0 };
+
+    /// Those of the other direction.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self { src: self.dst, dst: self.src }
+    }
+}
+
 /// A worker: one I/O thread and one pipeline thread.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WorkerId(pub u16);

@@ -17,7 +17,7 @@ mod pool;
 pub use buffer::{Frame, HEADROOM, Owner, Packet, prefetch};
 pub use counters::{Counter, DropCounters};
 pub use drop_reason::DropReason;
-pub use ids::{Epoch, IfIndex, Instant, Mac, NextHopId, VrfId, WorkerId};
+pub use ids::{Epoch, IfIndex, Instant, Mac, NextHopId, Ports, VrfId, WorkerId};
 pub use meta::{GsoKind, Meta, Offload, PuntClass, TxOffload, Verdict};
 pub use pool::{LARGE_CAPACITY, Pool, PoolLimits, SMALL_CAPACITY};
 

@@ -1,6 +1,6 @@
 //! What the gateway knows about a packet beside its bytes.
 
-use crate::{DropReason, IfIndex, NextHopId, VrfId};
+use crate::{DropReason, IfIndex, NextHopId, Ports, VrfId};
 
 /// What becomes of a packet when the pipeline is through with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -18,6 +18,10 @@ pub enum Verdict {
     Hold,
     /// Its pieces (fragments, segments) go in its place; the buffer is free.
     Replaced,
+    /// Goes through a pipeline once more as it is now, on the worker whose flow it belongs to: a
+    /// packet whose translated destination is an inside host's (RFC 4787, 6), or a fragment whose
+    /// ports are known by now.
+    Again,
 }
 
 /// The classes between which the trap queue is divided, so that a flood of one does not starve
@@ -163,6 +167,11 @@ pub struct Meta {
     pub l3: u16,
     /// What is still to be done to the frame.
     pub offload: Offload,
+    /// The ports of a later fragment, which has none of its own, once its first one is known.
+    pub ports: Ports,
+    /// The source that a packet had before it was translated on its way to another inside host
+    /// (hairpin, RFC 4787, 6), as a number; 0 in every other packet.
+    pub hairpin: u32,
 }
 
 impl Meta {
@@ -176,6 +185,8 @@ impl Meta {
         next_hop: NextHopId::NO_ROUTE,
         l3: 0,
         offload: Offload::NONE,
+        ports: Ports::NONE,
+        hairpin: 0,
     };
 }
 

@@ -229,7 +229,7 @@ impl IoLoop {
                 }
                 // Counted where it was decided; only the buffer is left.
                 Verdict::Drop(_) | Verdict::Replaced => self.pool.put(packet),
-                Verdict::Pending | Verdict::Punt(_) | Verdict::Hold => {
+                Verdict::Pending | Verdict::Punt(_) | Verdict::Hold | Verdict::Again => {
                     self.counters.drops.add(DropReason::NoVerdict, 1);
                     self.pool.put(packet);
                 }

@@ -1,0 +1,3 @@
+//! The flow table of one worker.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The zone firewall's rules, compiled.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Network address translation.
+
+#![forbid(unsafe_code)]

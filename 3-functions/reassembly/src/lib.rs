@@ -1,0 +1,3 @@
+//! Virtual reassembly: the ports of fragments.
+
+#![forbid(unsafe_code)]

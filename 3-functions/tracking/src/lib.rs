@@ -1,0 +1,3 @@
+//! Connection tracking: what a packet means for its flow.
+
+#![forbid(unsafe_code)]
