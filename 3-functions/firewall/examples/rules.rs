@@ -4,7 +4,7 @@
 //! has two source networks, a destination and a port of its own, and each query meets a random rule.
 //! "missed": the same rules, but nothing matches, though each dimension alone does. "broad": the rules
 //! take one half of all addresses and the other by turns, and the queries have one half for their source and the
-//! other for their destination: all sets are dense and no rule is in all of them, the
+//! other for their destination: all sets are dense and no rule is in all of them, about the
 //! worst that rules can do to the lookup. Arguments choose the numbers of rules.
 
 use std::hint::black_box;

