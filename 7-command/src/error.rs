@@ -49,6 +49,10 @@ impl Error {
                 eprintln!("{}", report.colored());
             }
             (Self::Config(LoadError::Invalid(report)), Paint::Plain) => eprintln!("{report}"),
+            // Lines that are one below the other belong at the beginning of lines.
+            (Self::Client(ClientError::Refused(reasons)), _) if reasons.contains('\n') => {
+                eprintln!("portcullis: the gateway says:\n{reasons}");
+            }
             (error, _) => eprintln!("portcullis: {error}"),
         }
     }
