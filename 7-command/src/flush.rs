@@ -12,9 +12,10 @@ use crate::{output, socket};
 
 /// Ends it, and says how much that was.
 pub(crate) fn flush(args: &FlushArgs) -> Result<(), Error> {
-    let socket = socket::given_or_found(args.socket.as_deref())?;
     let Flushable::Flows(flows) = &args.what;
-    let request = Request::Flush(Flush::Flows(FlushFlows { filter: flows.filter() }));
+    let filter = flows.filter().ok_or(Error::WhichFlows)?;
+    let request = Request::Flush(Flush::Flows(FlushFlows { filter }));
+    let socket = socket::given_or_found(args.socket.as_deref())?;
     let mut ended = 0;
     for row in Client::connect(&socket)?.ask::<FlushRow>(&request)? {
         ended += row?.flows;

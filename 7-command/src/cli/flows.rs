@@ -54,7 +54,7 @@ pub(crate) struct FlushFlowsArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// All flows
-    #[arg(long, conflicts_with = "filter", required_unless_present = "filter")]
+    #[arg(long, conflicts_with = "filter")]
     all: bool,
 }
 
@@ -108,8 +108,9 @@ impl FlowsArgs {
 }
 
 impl FlushFlowsArgs {
-    /// The flows that are meant; an empty filter if all are.
-    pub(crate) fn filter(&self) -> FlowFilter {
-        self.filter.filter()
+    /// The flows that are meant, an empty filter if all are; none if nothing is said. That is not
+    /// left to clap, which would say that `--all` is missing.
+    pub(crate) fn filter(&self) -> Option<FlowFilter> {
+        Some(self.filter.filter()).filter(|filter| self.all || !filter.is_empty())
     }
 }
