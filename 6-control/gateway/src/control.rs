@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use portcullis_api::rows::{ConfigRow, InterfaceRow, SeccompMode, ThreadRow};
 use portcullis_api::server::{AnswerError, Handler, Reply};
-use portcullis_api::{Request, Show};
+use portcullis_api::{Change, Flush, Request, Show};
 use portcullis_config::Config;
 use portcullis_manager::Handle;
 use portcullis_os::privileges::Privileges;
@@ -150,6 +150,7 @@ impl Control {
                 };
                 reply.row(&row).await
             }
+            Show::Flows(_) | Show::Nat(_) | Show::Firewall {} => Err(not_yet()),
         }
     }
 }
@@ -158,8 +159,14 @@ impl Handler for Control {
     async fn answer(&self, request: Request, reply: &mut Reply<'_>) -> Result<(), AnswerError> {
         match request {
             Request::Show(show) => self.show(show, reply).await,
+            Request::Flush(Flush::Flows(_)) => Err(not_yet()),
+            Request::Change(Change::Apply(_) | Change::Diff(_)) => Err(not_yet()),
         }
     }
+}
+
+fn not_yet() -> AnswerError {
+    AnswerError::Refused("not available yet".to_owned())
 }
 
 fn refused(error: impl std::fmt::Display) -> AnswerError {
