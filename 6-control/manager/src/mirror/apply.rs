@@ -92,6 +92,7 @@ impl Mirror {
             next_hops: self.store.snapshot(),
             neighbors: self.neighbor_table.clone(),
             hash_seed: self.seed,
+            policy: Arc::default(),
         }
     }
 }
