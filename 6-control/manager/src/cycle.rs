@@ -54,7 +54,7 @@ pub(crate) struct Cycle {
     fib6: FibWriter6,
     publisher: Publisher<Snapshot>,
     phase: Phase,
-    /// Generations of the FIBs whose handles were published last.
+    /// Rebuilds of the FIBs when their handles were published last.
     published: (u64, u64),
     /// The last epoch that brought new next hops.
     needed: Epoch,
@@ -91,7 +91,7 @@ impl Dataplane {
 impl Cycle {
     pub(crate) fn new(dataplane: Dataplane) -> Self {
         let Dataplane { fib4, fib6, publisher } = dataplane;
-        let published = (fib4.generation(), fib6.generation());
+        let published = (fib4.rebuilds(), fib6.rebuilds());
         Self {
             fib4,
             fib6,
@@ -172,7 +172,7 @@ impl Cycle {
 
     fn finish(&mut self, mirror: &mut Mirror, written: bool) -> Next {
         mirror.written();
-        let moved = (self.fib4.generation(), self.fib6.generation()) != self.published;
+        let moved = (self.fib4.rebuilds(), self.fib6.rebuilds()) != self.published;
         let epoch = if mirror.wants_snapshot() || moved {
             self.publish(mirror)
         } else if written {
@@ -201,7 +201,7 @@ impl Cycle {
 
     fn publish(&mut self, mirror: &mut Mirror) -> Epoch {
         let vrf = Vrf { fib4: self.fib4.reader(), fib6: self.fib6.reader() };
-        self.published = (self.fib4.generation(), self.fib6.generation());
+        self.published = (self.fib4.rebuilds(), self.fib6.rebuilds());
         let epoch = self.publisher.publish(mirror.snapshot(vrf));
         self.unseen.push_back(epoch);
         if mirror.store.take_added() {
