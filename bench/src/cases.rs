@@ -116,6 +116,7 @@ impl Case {
             neighbors: NeighborTable::new(0),
             interfaces,
             hash_seed: 0,
+            policy: std::sync::Arc::default(),
         };
         (snapshot, destinations)
     }

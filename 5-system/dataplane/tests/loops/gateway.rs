@@ -164,6 +164,7 @@ fn tables(fib4: &mut FibWriter4, fib6: &FibWriter6, known: bool) -> Snapshot {
         next_hops: next_hops(),
         neighbors: if known { neighbors() } else { NeighborTable::new(1) },
         hash_seed: 1,
+        policy: Arc::default(),
     }
 }
 
