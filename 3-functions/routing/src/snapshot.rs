@@ -35,7 +35,7 @@ pub struct Snapshot {
     /// What flows are hashed with: another number in each gateway, so that gateways in a row do not
     /// choose alike, and the same in all snapshots of one, so that flows stay where they are.
     pub hash_seed: u64,
-    /// What packets are judged by beside routes.
+    /// What packets are judged by.
     pub policy: Arc<Policy>,
 }
 
