@@ -15,7 +15,7 @@ use portcullis_tables::Subscriber;
 
 use crate::exchange::PipelineEnd;
 use crate::questions::Asker;
-use crate::{Idle, IdlePolicy, Receiver, Step, TrapSender, clock, sleep};
+use crate::{Idle, IdlePolicy, Receiver, Sender, Step, TrapSender, clock, sleep};
 
 /// The longest sleep; everything that must be noticed sooner rings.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
