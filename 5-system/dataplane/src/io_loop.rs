@@ -21,7 +21,7 @@ use portcullis_packet::{
 use portcullis_tables::{Publisher, Subscriber};
 
 use crate::exchange::IoEnd;
-use crate::{Idle, IdlePolicy, MAX_FDS, MeshEnd, Steering, Step, Stop, clock, sleep};
+use crate::{Idle, IdlePolicy, MAX_FDS, MeshEnd, SteeredBy, Step, Stop, clock, sleep};
 
 /// How often ports are looked after.
 const MAINTENANCE: Duration = Duration::from_millis(100);
@@ -85,7 +85,7 @@ pub struct IoLinks {
     /// The I/O threads of other workers.
     pub mesh: MeshEnd,
     /// Which packets are theirs.
-    pub steering: Subscriber<Steering>,
+    pub steering: Subscriber<SteeredBy>,
 }
 
 impl IoLinks {
@@ -119,7 +119,7 @@ pub struct IoLoop {
     limits: PoolLimits,
     end: IoEnd,
     mesh: MeshEnd,
-    steering: Subscriber<Steering>,
+    steering: Subscriber<SteeredBy>,
     /// Packets that are to go through the pipeline once more, in the next batch.
     again: Vec<Packet>,
     idle: Idle,

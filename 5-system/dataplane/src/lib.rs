@@ -28,9 +28,11 @@ pub use idle::{Idle, IdlePolicy, MAX_FDS, Step, sleep};
 pub use io_loop::{IoConfig, IoCounters, IoLinks, IoLoop};
 pub use jobs::{IoJob, OpenPort, PipelineJob};
 pub use mesh::{HANDOVERS, MeshEnd, mesh};
-pub use pipeline_loop::{INJECT_CAPACITY, PipelineCounters, PipelineLinks, PipelineLoop};
+pub use pipeline_loop::{
+    EVENT_CAPACITY, INJECT_CAPACITY, INQUIRIES, PipelineCounters, PipelineLinks, PipelineLoop,
+};
 pub use questions::{Asker, QUESTIONS, Questions, questions};
 pub use ring::{Receiver, Sender, ring};
-pub use steer::{Steer, Steering};
+pub use steer::{Steer, SteerByFlow, SteeredBy};
 pub use stop::Stop;
 pub use trap_queue::{CLASS_CAPACITY, TrapReceiver, TrapSender, trap_queue, weight};

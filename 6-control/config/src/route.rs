@@ -167,7 +167,7 @@ fn next_hops(
 ) -> Option<NextHops> {
     let via = raw.via.as_ref()?;
     let interface =
-        checker.optional(raw.interface.as_ref(), |checker, given| links.named(given, checker))?;
+        checker.optional(raw.interface.as_ref(), |checker, given| links.named("interface", given, checker))?;
     if via.value.is_empty() {
         checker.report(Diagnostic::new(&via.span, "`via` is empty", "one address or more"));
         return None;

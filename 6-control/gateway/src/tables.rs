@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use portcullis_config::{Config, InterfaceName, NextHop, RouteAction};
 use portcullis_dataplane::Questions;
@@ -66,6 +67,7 @@ impl Tables {
         Ok(Setup {
             interfaces: self.interfaces,
             routes: self.routes,
+            policy: Arc::default(),
             dataplane: self.dataplane,
             link: Some(link),
             resolve: Some(Resolve { queue: Box::new(queue), doorbell }),

@@ -10,9 +10,11 @@
 //! FIB change (a neighbour, a group that lost a member) is done after the first.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use portcullis_packet::Epoch;
+use portcullis_policy::Policy;
 use portcullis_routing::{Snapshot, Vrf};
 use portcullis_tables::{FibError, FibWriter4, FibWriter6, NeighborTable, Publisher};
 
@@ -53,8 +55,10 @@ pub(crate) struct Cycle {
     fib4: FibWriter4,
     fib6: FibWriter6,
     publisher: Publisher<Snapshot>,
+    /// What packets are judged by, in all snapshots from now on.
+    policy: Arc<Policy>,
     phase: Phase,
-    /// Generations of the FIBs whose handles were published last.
+    /// Rebuilds of the FIBs when their handles were published last.
     published: (u64, u64),
     /// The last epoch that brought new next hops.
     needed: Epoch,
@@ -83,19 +87,21 @@ impl Dataplane {
             next_hops: NextHopStore::default().snapshot(),
             neighbors: NeighborTable::new(0),
             hash_seed: 0,
+            policy: Arc::default(),
         };
         Ok(Self { fib4, fib6, publisher: Publisher::new(snapshot) })
     }
 }
 
 impl Cycle {
-    pub(crate) fn new(dataplane: Dataplane) -> Self {
+    pub(crate) fn new(dataplane: Dataplane, policy: Arc<Policy>) -> Self {
         let Dataplane { fib4, fib6, publisher } = dataplane;
-        let published = (fib4.generation(), fib6.generation());
+        let published = (fib4.rebuilds(), fib6.rebuilds());
         Self {
             fib4,
             fib6,
             publisher,
+            policy,
             phase: Phase::Idle,
             published,
             needed: Epoch::default(),
@@ -172,7 +178,7 @@ impl Cycle {
 
     fn finish(&mut self, mirror: &mut Mirror, written: bool) -> Next {
         mirror.written();
-        let moved = (self.fib4.generation(), self.fib6.generation()) != self.published;
+        let moved = (self.fib4.rebuilds(), self.fib6.rebuilds()) != self.published;
         let epoch = if mirror.wants_snapshot() || moved {
             self.publish(mirror)
         } else if written {
@@ -201,8 +207,8 @@ impl Cycle {
 
     fn publish(&mut self, mirror: &mut Mirror) -> Epoch {
         let vrf = Vrf { fib4: self.fib4.reader(), fib6: self.fib6.reader() };
-        self.published = (self.fib4.generation(), self.fib6.generation());
-        let epoch = self.publisher.publish(mirror.snapshot(vrf));
+        self.published = (self.fib4.rebuilds(), self.fib6.rebuilds());
+        let epoch = self.publisher.publish(mirror.snapshot(vrf, Arc::clone(&self.policy)));
         self.unseen.push_back(epoch);
         if mirror.store.take_added() {
             self.needed = epoch;

@@ -81,7 +81,7 @@ impl Manager {
         let vpc = NetlinkSocket::watching_all(setup.receive_buffer)?;
         let vpc_requests = Requests::new(NetlinkSocket::open()?);
         let mut mirror = Mirror::new(setup.interfaces, seed()?);
-        let cycle = Cycle::new(setup.dataplane);
+        let cycle = Cycle::new(setup.dataplane, setup.policy);
         mirror.resync.request();
         let (link, link_requests) = match setup.link {
             Some(sockets) => (Some(sockets.watch), Some(Requests::new(sockets.requests))),

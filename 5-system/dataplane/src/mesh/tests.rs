@@ -40,13 +40,13 @@ fn take_all(end: &mut MeshEnd, pool: &mut Pool) -> Vec<Packet> {
 fn every_worker_is_connected_with_every_other() {
     let mut ends = ends(4);
     let mut pool = Pool::new(LIMITS);
-    for from in 0..4 {
+    for (from, end) in ends.iter_mut().enumerate() {
         for to in 0..5 {
             let packet = packet(&mut pool, 10 * from + to, 60);
-            let given = ends[from].give(WorkerId(to as u16), packet);
+            let given = end.give(WorkerId(to as u16), packet);
             assert_eq!(given.is_ok(), from != to && to < 4, "{from} to {to}");
         }
-        ends[from].send(&mut pool);
+        end.send(&mut pool);
     }
     for (to, end) in ends.iter_mut().enumerate() {
         let mut taken = Vec::new();

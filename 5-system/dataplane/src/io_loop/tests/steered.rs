@@ -94,13 +94,13 @@ struct One {
 
 struct World {
     workers: Vec<One>,
-    steering: Publisher<Steering>,
+    steering: Publisher<SteeredBy>,
     pool: Pool,
 }
 
 impl World {
     fn new(workers: u8, small: usize, large: usize) -> Self {
-        let mut steering: Publisher<Steering> = Publisher::new(Some(Arc::new(ByFlow { workers })));
+        let mut steering: Publisher<SteeredBy> = Publisher::new(Some(Arc::new(ByFlow { workers })));
         let ends: Vec<_> = (0..workers).map(|_| exchange().expect("doorbells")).collect();
         let meshed = mesh(ends.iter().map(|(io, _)| io.doorbell()));
         let config =
@@ -199,7 +199,8 @@ fn every_packet_reaches_the_worker_that_has_its_flow_once_and_in_order() {
                 world.send(usize::from(flow / 2 % workers), flow, number);
             }
             // Some of the workers are slower than the others.
-            let turns = (0..usize::from(workers)).filter(|&w| number as usize % (2 * w + 1) == 0);
+            let turns =
+                (0..usize::from(workers)).filter(|&w| (number as usize).is_multiple_of(2 * w + 1));
             for worker in turns {
                 world.turn(worker);
             }

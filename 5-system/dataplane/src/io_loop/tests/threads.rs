@@ -23,7 +23,7 @@ struct Running {
 impl Running {
     /// Each worker has a port if it is among the first `ports`.
     fn start(workers: u8, ports: usize, decide: Decide) -> Self {
-        let mut steering: Publisher<Steering> = Publisher::new(Some(Arc::new(ByFlow { workers })));
+        let mut steering: Publisher<SteeredBy> = Publisher::new(Some(Arc::new(ByFlow { workers })));
         let ends: Vec<_> = (0..workers).map(|_| exchange().expect("doorbells")).collect();
         let meshed = mesh(ends.iter().map(|(io, _)| io.doorbell()));
         let stop = Stop::new();
