@@ -372,12 +372,11 @@ impl IoLoop {
         self.closing = true;
         self.mesh.close();
         let end = clock::now() + DRAIN;
-        loop {
+        while !self.end.work.is_abandoned() && clock::now() < end {
             let received = self.receive().from_workers;
             let finished = self.finish();
             let is_empty = self.again.is_empty() && self.mesh.is_at_its_end();
-            let through = is_empty && self.end.is_all_home();
-            if through || self.end.work.is_abandoned() || clock::now() >= end {
+            if is_empty && self.end.is_all_home() {
                 break;
             }
             if received + finished == 0 {

@@ -104,7 +104,9 @@ impl Debt {
     fn incur(&mut self, packet: &Packet) {
         let size = (packet.headroom() + packet.room()).saturating_sub(HEADROOM);
         if size < SMALL_CAPACITY || !packet.is_heap() {
-        } else if size < LARGE_CAPACITY {
+            return;
+        }
+        if size < LARGE_CAPACITY {
             self.small += 1;
         } else {
             self.large += 1;

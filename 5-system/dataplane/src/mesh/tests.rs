@@ -175,6 +175,7 @@ fn packets_that_nobody_takes_any_more_are_counted() {
     assert_eq!(b.give_up(), 2 * BATCH + 2);
     assert!(a.give(B, packet(&mut pool_a, 0, 60)).is_ok());
     drop(b);
+    let more = (1..100).filter(|_| a.give(B, Packet::from_bytes(&[0; 8])).is_ok()).count();
     a.close();
-    assert_eq!(a.give_up(), 1);
+    assert_eq!((more + 1, a.give_up()), (BATCH, BATCH));
 }

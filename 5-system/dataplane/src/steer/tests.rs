@@ -192,3 +192,23 @@ fn what_is_no_ip_packet_or_is_sent_to_a_group_stays_where_it_is() {
     assert_eq!(dissect::v4(&wrong), Err(DropReason::TransportMalformed));
     assert_eq!(worker(&steer, &wrong), None);
 }
+
+#[test]
+fn a_packet_is_steered_by_the_tuple_of_its_direction() {
+    let tuple = |frame: &[u8], known| {
+        let seen = dissect::v4(frame).expect("a sound packet");
+        flow(frame, &seen, known, dissect::quoted_v4)
+    };
+    let (one, other) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+    let (there, back) = (Frame::v4(one, other), Frame::v4(other, one));
+    let (sent, reply) = (there.udp(7, 9, b"quoted"), back.udp(9, 7, b"answer"));
+    let quote = sent.get(ethernet::LEN..).expect("a packet");
+    let answered = error(other.into(), one.into(), quote);
+    assert_eq!(tuple(&answered, Ports::NONE), tuple(&reply, Ports::NONE));
+    let unreadable = tuple(&error(other.into(), one.into(), &[0; 8]), Ports::NONE);
+    assert_eq!((unreadable.ports, unreadable.protocol), (Ports::NONE, IpProtocol::ICMP));
+    let later = there.fragment(64, false).udp(7, 9, b"not a header");
+    assert_eq!(tuple(&later, NO_PORTS).ports, Ports::NONE);
+    let known = Ports { src: 3, dst: 4 };
+    assert_eq!((tuple(&later, known).ports, tuple(&sent, known).ports.src), (known, 7));
+}

@@ -400,3 +400,28 @@ fn a_packet_that_is_to_go_once_more_and_finds_no_room_is_dropped_by_name() {
     world.workers[1].io.turn(Instant(0));
     assert_eq!(world.workers[1].counters.drops.get(DropReason::HandoverFull), 3);
 }
+
+#[test]
+fn who_is_handed_something_does_not_fall_asleep_over_it() {
+    let mut world = World::new(2, 0, 0);
+    world.send(0, 1, 7);
+    world.workers[0].io.turn(Instant(0));
+    world.workers[1].io.sleep(Instant(0));
+    assert_eq!(world.workers[1].counters.sleeps.get(), 0);
+    world.settle();
+    world.workers[1].io.sleep(Instant(0));
+    assert_eq!(world.workers[1].counters.sleeps.get(), 1);
+}
+
+#[test]
+fn a_worker_whose_pipeline_is_gone_counts_what_it_was_handed() {
+    let mut world = World::new(2, 0, 0);
+    for number in 0..100 {
+        world.send(0, 1, number);
+    }
+    while world.turn(0) {}
+    let One { io, pipeline, counters, .. } = world.workers.pop().expect("worker 1");
+    drop(pipeline);
+    io.run();
+    assert_eq!(counters.drops.get(DropReason::Stopping), 100);
+}
