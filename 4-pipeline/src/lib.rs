@@ -24,7 +24,7 @@ pub use outbox::Outbox;
 pub use punt::PuntLimiter;
 pub use rate::{IcmpLimiter, RESOLUTION_TIMEOUT, Rate};
 pub use stateful::{
-    Conn, EVENTS, Event, Events, Hold, Inquiry, LineFlags, Record, RuleEvent, State, StateConfig, Table,
-    Translation,
+    Conn, EVENTS, Event, Events, Hold, Inquiry, LineFlags, Record, RuleEvent, State, StateConfig,
+    Table, Translation,
 };
 pub use worker::{Worker, WorkerLimits};

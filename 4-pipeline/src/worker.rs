@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_packet::{
-    BATCH, DropReason, Epoch, IfIndex, Instant, NextHopId, Offload, Packet, Pool, PoolLimits, PuntClass,
-    Verdict,
+    BATCH, DropReason, Epoch, IfIndex, Instant, NextHopId, Offload, Packet, Pool, PoolLimits,
+    PuntClass, Verdict,
 };
 use portcullis_reassembly::{FragmentKey, Reassembly};
 use portcullis_routing::{
@@ -177,9 +177,7 @@ impl Worker {
         batch: &mut Vec<Packet>,
         out: &mut Outbox,
     ) -> Option<Instant> {
-        let flows = self.with_state(|worker, state| {
-            worker.tick_flows(state, snapshot, now, batch)
-        });
+        let flows = self.with_state(|worker, state| worker.tick_flows(state, snapshot, now, batch));
         let held = self.tick_held(snapshot, now, batch, out);
         match (flows.flatten(), held) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -693,7 +691,12 @@ fn forward<F: Family>(
 }
 
 /// Addresses a frame to a neighbour.
-pub(crate) fn depart(snapshot: &Snapshot, packet: &mut Packet, id: NextHopId, adjacency: &Adjacency) {
+pub(crate) fn depart(
+    snapshot: &Snapshot,
+    packet: &mut Packet,
+    id: NextHopId,
+    adjacency: &Adjacency,
+) {
     let (meta, frame) = packet.parts_mut();
     if let Some(macs) = frame.first_chunk_mut() {
         *macs = adjacency.macs;

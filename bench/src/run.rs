@@ -8,14 +8,14 @@ use std::time::Instant as Wall;
 use portcullis_packet::{
     BATCH, IfIndex, Instant, Mac, NextHopId, Packet, SMALL_CAPACITY, Verdict, WorkerId,
 };
-use portcullis_policy::Policy;
 use portcullis_pipeline::{Outbox, State, StateConfig, Worker, WorkerCounters, WorkerLimits};
+use portcullis_policy::Policy;
 use portcullis_routing::Snapshot;
 use portcullis_wire::build::Frame;
 use portcullis_wire::{Tuple, ipv4};
 
-use crate::{alloc, policy};
 use crate::cases::{Case, Destinations};
+use crate::{alloc, policy};
 
 /// Packets in the pool, gone through in turn, as a ring of a device's descriptors would be.
 const POOL: usize = 4096;
@@ -82,8 +82,17 @@ impl Bench {
             worker.equip(Box::new(State::new(state_config())));
         }
         let outbox = Outbox::default();
-        let mut bench =
-            Self { snapshot, destinations, template, pool, worker, counters, outbox, next: 0, established: 0 };
+        let mut bench = Self {
+            snapshot,
+            destinations,
+            template,
+            pool,
+            worker,
+            counters,
+            outbox,
+            next: 0,
+            established: 0,
+        };
         bench.establish(case.flows().unwrap_or(0));
         bench
     }

@@ -150,9 +150,8 @@ fn part(
     id: u32,
     protocol: IpProtocol,
 ) -> Result<FragmentPart, DropReason> {
-    let is_sound = usize::from(offset) + length <= 0xffff
-        && length > 0
-        && (!more || length.is_multiple_of(8));
+    let is_sound =
+        usize::from(offset) + length <= 0xffff && length > 0 && (!more || length.is_multiple_of(8));
     if !is_sound {
         return Err(DropReason::FragmentMalformed);
     }
@@ -301,7 +300,9 @@ pub fn quoted_v4(frame: &[u8], upper: usize) -> Option<Tuple<u32>> {
     let quote = frame.get(upper + 8..)?;
     let header: &[u8; IPV4] = quote.first_chunk()?;
     let length = usize::from(header[0] & 0xf) * 4;
-    if header[0] >> 4 != 4 || length < IPV4 || u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0
+    if header[0] >> 4 != 4
+        || length < IPV4
+        || u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0
     {
         return None;
     }

@@ -27,7 +27,8 @@ pub fn clamp(frame: &mut [u8], upper: usize, most: u16, is_partial: bool) -> boo
         return true;
     }
     // At an odd place the option's bytes count the other way round.
-    let (old, new) = if at.is_multiple_of(2) { (old, most) } else { (old.swap_bytes(), most.swap_bytes()) };
+    let (old, new) =
+        if at.is_multiple_of(2) { (old, most) } else { (old.swap_bytes(), most.swap_bytes()) };
     let field = segment.get_mut(usize::from(tcp::CHECKSUM_OFFSET)..);
     if let Some(field) = field.and_then(<[u8]>::first_chunk_mut::<2>) {
         let checksum = crate::checksum::update_u16(u16::from_be_bytes(*field), old, new);

@@ -78,7 +78,8 @@ pub fn answer_nd(packet: &mut Packet, mac: Mac) -> bool {
     let asker = header.src();
     let is_nobody = asker.is_unspecified();
     let to = if is_nobody { Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1) } else { asker };
-    let Some(asker_mac) = packet.data().get(6..12).and_then(<[u8]>::first_chunk::<6>).copied() else {
+    let Some(asker_mac) = packet.data().get(6..12).and_then(<[u8]>::first_chunk::<6>).copied()
+    else {
         return false;
     };
     if !packet.set_len(L3 + ipv6::LEN + ADVERTISEMENT) {

@@ -80,7 +80,9 @@ pub fn reset_v4(packet: &mut Packet, upper: usize) -> bool {
         return false;
     }
     let bytes = packet.data_mut().get_mut(L3..);
-    let Some((ip, tcp)) = bytes.and_then(|bytes| bytes.split_first_chunk_mut()) else { return false };
+    let Some((ip, tcp)) = bytes.and_then(|bytes| bytes.split_first_chunk_mut()) else {
+        return false;
+    };
     *ip = header.to_bytes();
     tcp.copy_from_slice(&segment);
     forget(packet);

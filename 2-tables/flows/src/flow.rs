@@ -120,4 +120,3 @@ impl<S> Flow<S> {
         Tick(self.last_seen).after(self.timeout)
     }
 }
-

@@ -409,21 +409,11 @@ impl<S: FlowState> FlowTable<S> {
     /// Ends flows whose time is up, and tells of each. Looks at `budget` flows at most; true if there may be
     /// more.
     #[inline]
-    pub fn expire(
-        &mut self,
-        now: Tick,
-        budget: usize,
-        ended: &mut impl FnMut(&Flow<S>),
-    ) -> bool {
+    pub fn expire(&mut self, now: Tick, budget: usize, ended: &mut impl FnMut(&Flow<S>)) -> bool {
         self.wheel.is_behind(now) && self.expire_some(now, budget, ended)
     }
 
-    fn expire_some(
-        &mut self,
-        now: Tick,
-        budget: usize,
-        ended: &mut impl FnMut(&Flow<S>),
-    ) -> bool {
+    fn expire_some(&mut self, now: Tick, budget: usize, ended: &mut impl FnMut(&Flow<S>)) -> bool {
         for _ in 0..budget {
             let Some(at) = self.wheel.due(now) else { return false };
             let id = FlowId(at);

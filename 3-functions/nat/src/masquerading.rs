@@ -182,9 +182,9 @@ impl Masquerading {
         // Without ports it is the other end that tells mappings apart.
         let by_remote = if has_ports(protocol) { 0 } else { remote };
         let pools = &self.pools;
-        let known = self.mappings.find_inside(protocol, inside, by_remote, |mapping| {
-            pools.is_of(mapping, by)
-        });
+        let known = self
+            .mappings
+            .find_inside(protocol, inside, by_remote, |mapping| pools.is_of(mapping, by));
         if let Some(id) = known {
             self.retain(id, remote);
             let external = self.mappings.get(id).map_or(inside, |mapping| mapping.external());
@@ -240,7 +240,9 @@ impl Masquerading {
         let Some(pool) = self.pools.get_mut(at) else { return Err(MapError::OutOfPorts) };
         let address = pool.address;
         let space = pool.space_mut(protocol).ok_or(MapError::OutOfPorts)?;
-        if let Some(port) = beside.filter(|&port| space.block_size() == 0 && space.is_free(port, now)) {
+        if let Some(port) =
+            beside.filter(|&port| space.block_size() == 0 && space.is_free(port, now))
+        {
             space.take(inside.0, port);
             return Ok(port);
         }

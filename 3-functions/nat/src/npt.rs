@@ -110,7 +110,10 @@ mod tests {
         // RFC 6296, 2.1 and 3: FD01:203:405:/48 and 2001:DB8:1:/48.
         let npt = npt("fd01:203:405::/48", "2001:db8:1::/48");
         let outside = npt.to_external(address("fd01:203:405:1::1234")).expect("translatable");
-        assert_eq!(Ipv6Addr::from_bits(outside), "2001:db8:1:d550::1234".parse::<Ipv6Addr>().expect("an address"));
+        assert_eq!(
+            Ipv6Addr::from_bits(outside),
+            "2001:db8:1:d550::1234".parse::<Ipv6Addr>().expect("an address")
+        );
         assert_eq!(npt.to_internal(outside), Some(address("fd01:203:405:1::1234")));
     }
 

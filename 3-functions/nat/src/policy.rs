@@ -194,9 +194,13 @@ impl NatPolicy {
 
     fn pair_of_internal(&self, on: Option<IfIndex>, address: u32) -> Option<&Pair> {
         let behind = self.by_internal.partition_point(|&(first, _)| first <= address);
-        self.by_internal.get(..behind)?.iter().rev().take(64).map(|(_, pair)| pair).find(|pair| {
-            address - pair.internal <= pair.last && on.is_none_or(|on| on == pair.on)
-        })
+        self.by_internal
+            .get(..behind)?
+            .iter()
+            .rev()
+            .take(64)
+            .map(|(_, pair)| pair)
+            .find(|pair| address - pair.internal <= pair.last && on.is_none_or(|on| on == pair.on))
     }
 
     /// Where a packet goes that came in by `rx`, if not where it says: forwarded, or static. Mappings of a

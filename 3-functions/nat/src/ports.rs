@@ -286,8 +286,9 @@ mod tests {
     #[test]
     fn every_port_is_given_out_once_and_then_no_more() {
         let (mut space, mut random) = space(1024..=2047);
-        let taken: HashSet<_> =
-            (0..1024).map(|n| take(&mut space, &mut random, n % 2 == 1, NOW).expect("a port")).collect();
+        let taken: HashSet<_> = (0..1024)
+            .map(|n| take(&mut space, &mut random, n % 2 == 1, NOW).expect("a port"))
+            .collect();
         assert_eq!((taken.len(), space.used()), (1024, 1024));
         assert!(taken.iter().all(|port| (1024..=2047).contains(port)));
         assert_eq!(take(&mut space, &mut random, false, NOW), None);

@@ -10,7 +10,8 @@ pub(crate) struct Ranges(Vec<(u32, u32)>);
 
 impl Ranges {
     pub(crate) fn new(ranges: impl IntoIterator<Item = RangeInclusive<u32>>) -> Self {
-        let mut all: Vec<_> = ranges.into_iter().map(|range| (*range.start(), *range.end())).collect();
+        let mut all: Vec<_> =
+            ranges.into_iter().map(|range| (*range.start(), *range.end())).collect();
         all.sort_unstable();
         let mut merged: Vec<(u32, u32)> = Vec::with_capacity(all.len());
         for (first, last) in all {
@@ -29,7 +30,10 @@ impl Ranges {
     #[inline]
     pub(crate) fn contains(&self, address: u32) -> bool {
         let behind = self.0.partition_point(|&(first, _)| first <= address);
-        behind.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|&(_, last)| address <= last)
+        behind
+            .checked_sub(1)
+            .and_then(|at| self.0.get(at))
+            .is_some_and(|&(_, last)| address <= last)
     }
 }
 
@@ -52,7 +56,9 @@ mod tests {
     fn ranges_that_touch_become_one() {
         let set = Ranges::new([5..=9, 1..=2, 3..=4, 20..=30, 25..=26, u32::MAX..=u32::MAX]);
         assert_eq!(set.0, [(1, 9), (20, 30), (u32::MAX, u32::MAX)]);
-        for (address, is_in) in [(0, false), (1, true), (9, true), (10, false), (30, true), (31, false)] {
+        for (address, is_in) in
+            [(0, false), (1, true), (9, true), (10, false), (30, true), (31, false)]
+        {
             assert_eq!(set.contains(address), is_in, "{address}");
         }
         assert!(set.contains(u32::MAX) && !Ranges::default().contains(0));

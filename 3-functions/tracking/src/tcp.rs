@@ -168,8 +168,7 @@ impl Connection {
     }
 
     pub(crate) const fn is_established(&self) -> bool {
-        matches!(self.phase, Phase::Established | Phase::FinWait)
-            && self.flags & REPLY_UNSEEN == 0
+        matches!(self.phase, Phase::Established | Phase::FinWait) && self.flags & REPLY_UNSEEN == 0
     }
 
     pub(crate) const fn state_name(&self) -> &'static str {
@@ -313,8 +312,7 @@ impl Connection {
     fn meet(&mut self, segment: &Segment) {
         let end = end_of(segment);
         let window = u32::from(segment.window).max(1);
-        self.reply =
-            End { end, limit: end.wrapping_add(self.original.window.max(1)), window };
+        self.reply = End { end, limit: end.wrapping_add(self.original.window.max(1)), window };
         self.original.limit = self.original.end.wrapping_add(window);
         // Only if both offer it is there scaling (RFC 7323, 2.2).
         self.scales = match segment.window_scale {
@@ -335,8 +333,7 @@ impl Connection {
                     return OUTSIDE;
                 }
                 self.meet(segment);
-                self.original.limit =
-                    segment.ack.wrapping_add(u32::from(segment.window).max(1));
+                self.original.limit = segment.ack.wrapping_add(u32::from(segment.window).max(1));
                 self.phase = Phase::SynReceived;
                 Step::Timeout(timeouts.tcp_transitory)
             }

@@ -56,7 +56,9 @@ pub struct Tracker(State);
 enum State {
     Tcp(Connection),
     /// A protocol whose only state is whether there was an answer.
-    Datagrams { answered: bool },
+    Datagrams {
+        answered: bool,
+    },
 }
 
 // What a flow has room for: see `portcullis-pipeline`.

@@ -58,8 +58,7 @@ impl Worker {
         if !is_credible::<F>(snapshot, vrf, rx, tuple.src) && packet.meta().hairpin == 0 {
             return Admitted::Refused(self.drop(DropReason::SpoofedSource));
         }
-        let is_icmp =
-            tuple.protocol == IpProtocol::ICMP || tuple.protocol == IpProtocol::ICMPV6;
+        let is_icmp = tuple.protocol == IpProtocol::ICMP || tuple.protocol == IpProtocol::ICMPV6;
         let is_icmp_request = is_icmp && !is_reply(packet.data(), suspect.seen.upper);
         let arrival = Arrival { rx, is_icmp_request };
         let redirect = match F::redirect(state, policy, arrival, &tuple) {
@@ -220,11 +219,10 @@ impl Worker {
             Err(reason) => return Admitted::Refused(self.drop(reason)),
         };
         let tuple = suspect.seen.tuple;
-        let (id, address, port) =
-            match self.masquerade::<F>(state, scene, packet, suspect, by) {
-                Ok(mapped) => mapped,
-                Err(verdict) => return Admitted::Refused(verdict),
-            };
+        let (id, address, port) = match self.masquerade::<F>(state, scene, packet, suspect, by) {
+            Ok(mapped) => mapped,
+            Err(verdict) => return Admitted::Refused(verdict),
+        };
         let ports = Ports { src: port, dst: tuple.ports.dst };
         let rx = packet.meta().rx_if;
         let opening = Opening {

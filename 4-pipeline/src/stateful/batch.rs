@@ -114,9 +114,8 @@ impl Worker {
                     Err(reason) => packet.meta_mut().verdict = self.drop(reason),
                 },
                 Ingress::Punt(class) => {
-                    let answered = is_arp(packet.data())
-                        .then(|| self.answer_arp(snapshot, packet))
-                        .flatten();
+                    let answered =
+                        is_arp(packet.data()).then(|| self.answer_arp(snapshot, packet)).flatten();
                     packet.meta_mut().verdict = answered.unwrap_or_else(|| self.punt(class, now));
                     punted |= matches!(packet.meta().verdict, Verdict::Punt(_));
                 }
@@ -141,10 +140,7 @@ trait Dissect: Translate {
     }
 
     #[inline(always)]
-    fn key_of(
-        packet: &Packet,
-        suspect: &Suspect<Self::Addr>,
-    ) -> portcullis_flows::Key<Self::Addr> {
+    fn key_of(packet: &Packet, suspect: &Suspect<Self::Addr>) -> portcullis_flows::Key<Self::Addr> {
         Self::key(suspect.seen.tuple, suspect.vrf, packet.meta().rx_if)
     }
 }

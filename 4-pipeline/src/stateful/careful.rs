@@ -152,7 +152,8 @@ impl Worker {
             };
             let is_own = found.direction() == Direction::Reply
                 && original.rx_if() == portcullis_packet::IfIndex::NONE;
-            let asked = portcullis_wire::Tuple { src: F::inside_source(state, policy, &there), ..there };
+            let asked =
+                portcullis_wire::Tuple { src: F::inside_source(state, policy, &there), ..there };
             if !is_own
                 && ask_rules::<F>(policy, from, to, asked).action
                     != portcullis_firewall::Action::Accept
@@ -320,10 +321,8 @@ impl Worker {
             }
             Fate::Punt(_) | Fate::Hold(..) | Fate::Drop(..) => None,
         };
-        let rewrites = state
-            .table
-            .line(found)
-            .is_some_and(|line| flags(line).has(LineFlags::REWRITE));
+        let rewrites =
+            state.table.line(found).is_some_and(|line| flags(line).has(LineFlags::REWRITE));
         let upper = suspect.seen.upper;
         let protocol = suspect.seen.tuple.protocol;
         let table = &state.table;
@@ -342,8 +341,7 @@ impl Worker {
         };
         let slot = scene.first + suspect.slot;
         let length = suspect.inspected.length;
-        let verdict =
-            self.carry_out::<F>(snapshot, packet, slot, fate, length, now, translate);
+        let verdict = self.carry_out::<F>(snapshot, packet, slot, fate, length, now, translate);
         if !matches!(verdict, Verdict::Drop(_)) {
             let epoch = state.epoch;
             if let Some(flow) = state.table.flow_mut(found.id()) {

@@ -92,11 +92,8 @@ fn send<F: Track>(
         flow.state.tracker.datagram(side);
     }
     if flags(line).has(LineFlags::REWRITE) {
-        let how = Touch {
-            protocol: suspect.seen.tuple.protocol,
-            offload: meta.offload,
-            later: false,
-        };
+        let how =
+            Touch { protocol: suspect.seen.tuple.protocol, offload: meta.offload, later: false };
         F::translate(flow, direction, frame, suspect.seen.upper, how);
     }
     if !F::forward(frame, &adjacency) {

@@ -52,7 +52,8 @@ pub(crate) trait Translate: Track {
         tuple: &Tuple<Self::Addr>,
     ) -> Result<Option<Redirect<Self::Addr>>, DropReason>;
     /// Who it is from, for hosts behind an interface.
-    fn new_source(policy: &Policy, tx: IfIndex, tuple: &Tuple<Self::Addr>) -> NewSource<Self::Addr>;
+    fn new_source(policy: &Policy, tx: IfIndex, tuple: &Tuple<Self::Addr>)
+    -> NewSource<Self::Addr>;
     /// The interface whose translation a packet from inside to inside by an external address gets first.
     fn hairpin_via(policy: &Policy, rx: IfIndex, tuple: &Tuple<Self::Addr>) -> Option<IfIndex>;
     /// The inside host behind the source of a packet that was translated already.

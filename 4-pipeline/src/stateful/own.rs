@@ -19,7 +19,12 @@ use crate::worker::Worker;
 
 impl Worker {
     /// Remembers a packet from a tap, and translates it if it answers one that was translated.
-    pub(crate) fn remember_own(&mut self, state: &mut State, scene: Scene<'_>, packet: &mut Packet) {
+    pub(crate) fn remember_own(
+        &mut self,
+        state: &mut State,
+        scene: Scene<'_>,
+        packet: &mut Packet,
+    ) {
         let frame = packet.data();
         match ethernet::Header::new(frame).map(|header| header.ether_type()) {
             Some(EtherType::IPV4) => {

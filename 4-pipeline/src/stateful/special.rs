@@ -6,8 +6,8 @@ use portcullis_flows::Direction;
 use portcullis_packet::{DropReason, IfIndex, Instant, Offload, Packet, Ports, Verdict};
 use portcullis_reassembly::{FragmentKey, Judgement, Part};
 use portcullis_routing::{Complaint, Fate, Inspected, Snapshot, Way, decide, way_back};
-use portcullis_wire::{IpProtocol, proxy};
 use portcullis_wire::dissect::{FragmentPart, tcp_segment};
+use portcullis_wire::{IpProtocol, proxy};
 
 use super::careful::{Scene, is_neighbor_discovery, route};
 use super::conn::LineFlags;

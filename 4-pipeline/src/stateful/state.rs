@@ -62,11 +62,7 @@ impl State {
         let StateConfig { worker, workers, flows, seed } = config;
         Self {
             worker,
-            table: FlowTable::new(TableConfig {
-                capacity: flows,
-                seed,
-                per_source: u32::MAX,
-            }),
+            table: FlowTable::new(TableConfig { capacity: flows, seed, per_source: u32::MAX }),
             masquerading: Masquerading::new(MasqueradingConfig {
                 worker,
                 workers,
@@ -86,12 +82,9 @@ impl State {
     /// Takes note of what changed since the last call. To be called before each batch.
     #[inline]
     pub(crate) fn observe(&mut self, snapshot: &Snapshot, epoch: Epoch, now: Instant) {
-        let (fib4, fib6) = snapshot
-            .vrfs
-            .iter()
-            .fold((0u32, 0u32), |(a, b), vrf| {
-                (a.wrapping_add(vrf.fib4.generation()), b.wrapping_add(vrf.fib6.generation()))
-            });
+        let (fib4, fib6) = snapshot.vrfs.iter().fold((0u32, 0u32), |(a, b), vrf| {
+            (a.wrapping_add(vrf.fib4.generation()), b.wrapping_add(vrf.fib6.generation()))
+        });
         let seen = Seen { snapshot: epoch, fib4, fib6, policy: snapshot.policy.number };
         if seen != self.seen {
             self.change(&snapshot.policy, seen, now);

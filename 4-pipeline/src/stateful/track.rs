@@ -6,9 +6,9 @@ use portcullis_nat::Steering;
 use portcullis_packet::{DropReason, IfIndex, Offload, Packet, VrfId, WorkerId};
 use portcullis_routing::{Snapshot, V4, V6};
 use portcullis_wire::dissect::{self, Dissected};
+use portcullis_wire::reset::{reset_v4, reset_v6};
 use portcullis_wire::rewrite::{Rewrite4, rewrite6, translate_error4, translate_error6};
 use portcullis_wire::tcp::Flags as TcpFlags;
-use portcullis_wire::reset::{reset_v4, reset_v6};
 use portcullis_wire::{IpProtocol, Tuple, mss, proxy};
 
 use super::conn::{Conn, LineFlags, Record, Table};

@@ -316,8 +316,8 @@ fn is_the_pipelines(reason: DropReason) -> bool {
         | IcmpUnrelated | FlowTableFull | FlowSourceLimit | FlowConflict | SpoofedSource
         | FirewallDrop | FirewallReject | NatNoMapping | NatFiltered | NatOutOfPorts
         | NatSourceLimit | NatUntranslatable => true,
-        HandoverFull | PuntQueueFull | TapRefused | TapBadFrame | InjectQueueFull | RxOverrun | RxTooLarge
-        | TxFull | TxError | TxGone | NoVerdict => false,
+        HandoverFull | PuntQueueFull | TapRefused | TapBadFrame | InjectQueueFull | RxOverrun
+        | RxTooLarge | TxFull | TxError | TxGone | NoVerdict => false,
     }
 }
 

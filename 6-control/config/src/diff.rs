@@ -114,7 +114,8 @@ impl Changes {
         let mut keys: Vec<_> = old.keys().chain(new.keys()).collect();
         keys.sort();
         keys.dedup();
-        let differing: Vec<_> = keys.into_iter().filter(|&key| old.get(key) != new.get(key)).collect();
+        let differing: Vec<_> =
+            keys.into_iter().filter(|&key| old.get(key) != new.get(key)).collect();
         if differing.is_empty() {
             return;
         }
@@ -132,7 +133,8 @@ impl Changes {
     }
 
     fn interfaces(&mut self, old: &[Interface], new: &[Interface]) {
-        let names = |all: &[Interface]| -> Vec<_> { all.iter().map(|one| one.name.clone()).collect() };
+        let names =
+            |all: &[Interface]| -> Vec<_> { all.iter().map(|one| one.name.clone()).collect() };
         let (old_names, new_names) = (names(old), names(new));
         for gone in old.iter().filter(|one| !new_names.contains(&one.name)) {
             let what = format!("interface {}", gone.name);
@@ -438,7 +440,11 @@ action = "reject"
                     false,
                 ),
             ),
-            ("[firewall]", "[firewall]\ndefault = \"accept\"", changed("firewall", "default drop becomes accept", false)),
+            (
+                "[firewall]",
+                "[firewall]\ndefault = \"accept\"",
+                changed("firewall", "default drop becomes accept", false),
+            ),
             (
                 "[firewall]",
                 "[timeouts]\nudp = 30\n[firewall]",

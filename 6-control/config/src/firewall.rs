@@ -133,8 +133,7 @@ impl Firewall {
 
     pub(crate) fn to_raw(&self) -> RawFirewall {
         let word = |action: Action| Some(Located::nowhere(action.to_string()));
-        let rules: Vec<_> =
-            self.rules.iter().map(|rule| Located::nowhere(rule.to_raw())).collect();
+        let rules: Vec<_> = self.rules.iter().map(|rule| Located::nowhere(rule.to_raw())).collect();
         RawFirewall {
             default: word(self.default),
             gateway_default: word(self.gateway_default),
@@ -170,20 +169,17 @@ fn check_rule(
     checker: &mut Checker<'_>,
 ) -> Option<Rule> {
     let name = raw.name.as_ref().and_then(|given| checker.parse("name", given));
-    let from = checker.optional(raw.from.as_ref(), |checker, given| {
-        check_zones("from", given, zones, checker)
-    });
+    let from = checker
+        .optional(raw.from.as_ref(), |checker, given| check_zones("from", given, zones, checker));
     let to = checker
         .optional(raw.to.as_ref(), |checker, given| check_zones("to", given, zones, checker));
-    let source = checker.optional(raw.source.as_ref(), |checker, given| {
-        addresses.list("source", given, checker)
-    });
+    let source = checker
+        .optional(raw.source.as_ref(), |checker, given| addresses.list("source", given, checker));
     let destination = checker.optional(raw.destination.as_ref(), |checker, given| {
         addresses.list("destination", given, checker)
     });
-    let service = checker.optional(raw.service.as_ref(), |checker, given| {
-        services.list("service", given, checker)
-    });
+    let service = checker
+        .optional(raw.service.as_ref(), |checker, given| services.list("service", given, checker));
     let action = raw.action.as_ref().and_then(|given| checker.parse("action", given));
     Some(Rule {
         name: name?,
@@ -223,7 +219,8 @@ fn zone(
             return Some(Zone::Gateway);
         }
         let found = "a rule for what comes from the gateway itself";
-        let expected = "no such rule: what the gateway sends is always allowed, and so are the answers";
+        let expected =
+            "no such rule: what the gateway sends is always allowed, and so are the answers";
         checker.report(Diagnostic::new(&given.span, found, expected));
         return None;
     }
@@ -270,9 +267,9 @@ impl Rule {
             text += &format!(" {}", words(service.written()));
         }
         let end = |zones: &Option<Vec<Zone>>, addresses: &Option<Addresses>| {
-            let zones = zones.as_ref().map(|zones| {
-                words(&zones.iter().map(Zone::to_string).collect::<Vec<_>>())
-            });
+            let zones = zones
+                .as_ref()
+                .map(|zones| words(&zones.iter().map(Zone::to_string).collect::<Vec<_>>()));
             let addresses = addresses.as_ref().map(|list| words(list.written()));
             match (zones, addresses) {
                 (None, None) => None,

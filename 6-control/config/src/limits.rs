@@ -52,7 +52,8 @@ impl Timeouts {
                 .number(key, given, SECONDS, Unit::Seconds)
                 .map(|seconds| Duration::from_secs(seconds.into())),
         };
-        let tcp_established = time("tcp-established", &raw.tcp_established, default.tcp_established);
+        let tcp_established =
+            time("tcp-established", &raw.tcp_established, default.tcp_established);
         let tcp_transitory = time("tcp-transitory", &raw.tcp_transitory, default.tcp_transitory);
         let udp = time("udp", &raw.udp, default.udp);
         let icmp = time("icmp", &raw.icmp, default.icmp);
@@ -98,7 +99,10 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(crate) fn check(raw: Option<&Located<RawLimits>>, checker: &mut Checker<'_>) -> Option<Self> {
+    pub(crate) fn check(
+        raw: Option<&Located<RawLimits>>,
+        checker: &mut Checker<'_>,
+    ) -> Option<Self> {
         let default = Self::default();
         let Some(Located { value: raw, .. }) = raw else { return Some(default) };
         let mut number = |key, given: &Option<Located<i64>>, default| match given {

@@ -37,11 +37,7 @@ impl Nat {
         let forwards = forward::check(list(raw.forward.as_ref()), links, checker);
         let statics = list(raw.r#static.as_ref());
         let statics = stateless::check(statics, &masquerades.pools(), links, checker);
-        Some(Self {
-            masquerades: masquerades.finish()?,
-            forwards: forwards?,
-            statics: statics?,
-        })
+        Some(Self { masquerades: masquerades.finish()?, forwards: forwards?, statics: statics? })
     }
 
     /// Whether nothing is translated.

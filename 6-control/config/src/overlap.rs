@@ -16,9 +16,7 @@ pub(crate) struct Range<'s, K, P> {
 pub(crate) fn overlaps<'s, K: Ord, P: Ord>(
     mut ranges: Vec<Range<'s, K, P>>,
 ) -> Vec<(&'s Span, &'s Span)> {
-    ranges.sort_by(|a, b| {
-        (&a.key, &a.first, a.span.start).cmp(&(&b.key, &b.first, b.span.start))
-    });
+    ranges.sort_by(|a, b| (&a.key, &a.first, a.span.start).cmp(&(&b.key, &b.first, b.span.start)));
     let mut found = Vec::new();
     // The range so far that reaches furthest: if any overlaps the present one, it does.
     let mut furthest: Option<&Range<'s, K, P>> = None;

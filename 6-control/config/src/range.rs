@@ -58,7 +58,8 @@ impl AddressRange {
     pub(crate) fn absorb(&mut self, next: &Self) -> bool {
         match (self, next) {
             (Self::V4(range), Self::V4(next)) => {
-                let joins = u64::from(next.start().to_bits()) <= u64::from(range.end().to_bits()) + 1;
+                let joins =
+                    u64::from(next.start().to_bits()) <= u64::from(range.end().to_bits()) + 1;
                 if joins {
                     *range = *range.start()..=*range.end().max(next.end());
                 }
@@ -103,7 +104,9 @@ impl FromStr for AddressRange {
 
     fn from_str(text: &str) -> Result<Self, Expected> {
         let expected = || {
-            Expected::new("an IP address, a network or a range: `10.0.0.1`, `10.0.0.0/8`, `10.0.0.1-10.0.0.9`")
+            Expected::new(
+                "an IP address, a network or a range: `10.0.0.1`, `10.0.0.0/8`, `10.0.0.1-10.0.0.9`",
+            )
         };
         if let Some((first, last)) = text.split_once('-') {
             let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else {

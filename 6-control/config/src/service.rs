@@ -108,7 +108,8 @@ impl Service {
 
     /// Takes in a service whose key is not less, if the two can be said as one.
     pub(crate) fn absorb(&mut self, next: &Self) -> bool {
-        let ((protocol, _, first, last), (other, _, next_first, next_last)) = (self.key(), next.key());
+        let ((protocol, _, first, last), (other, _, next_first, next_last)) =
+            (self.key(), next.key());
         if protocol != other {
             return false;
         }
@@ -218,7 +219,9 @@ mod tests {
 
     #[test]
     fn what_is_neither_a_service_nor_a_name_is_refused() {
-        for bad in ["tcp/", "tcp/https", "tcp/65536", "tcp/9-1", "gre/5", "foo/5", "/", "icmp/", "47/1"] {
+        for bad in
+            ["tcp/", "tcp/https", "tcp/65536", "tcp/9-1", "gre/5", "foo/5", "/", "icmp/", "47/1"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
         for name in ["web", "256", "-1", "+6", ""] {

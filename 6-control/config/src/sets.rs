@@ -105,8 +105,7 @@ impl Member for AddressRange {
 }
 
 impl Member for Service {
-    const EXPECTED: &'static str =
-        "a protocol, ports (`tcp/443`), a type (`icmp/echo-request`), or the name of a set in [firewall.services]";
+    const EXPECTED: &'static str = "a protocol, ports (`tcp/443`), a type (`icmp/echo-request`), or the name of a set in [firewall.services]";
 
     fn parse(text: &str) -> Result<Option<Vec<Self>>, Expected> {
         service::parse(text)

@@ -79,7 +79,7 @@ impl Names<'_> {
 
     fn rule(&self, rule: RuleId) -> Option<String> {
         let rules = self.policy.rules.as_ref()?;
-        rules.name(rule).map(str::to_owned)
+        (rule != RuleId::NONE).then(|| rules.name(rule).to_owned())
     }
 }
 
@@ -131,8 +131,7 @@ fn ticks(count: u32) -> f64 {
     f64::from(count) * (1u64 << 27) as f64 / 1e9
 }
 
-/// The flow that a row was made of.
-pub(crate) fn stamp(id: u64) -> (usize, FlowStamp) {
-    let generation = (id >> 32) as u16;
-    ((id >> 48) as usize, FlowStamp { id: FlowId(id as u32), generation })
+/// What tells the flow that a row was made of from others in its place.
+pub(crate) fn stamp(id: u64) -> FlowStamp {
+    FlowStamp { id: FlowId(id as u32), generation: (id >> 32) as u16 }
 }

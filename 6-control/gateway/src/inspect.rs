@@ -116,11 +116,7 @@ impl Inspector {
     }
 
     /// Ends flows of a worker. How many of them were still there.
-    pub(crate) async fn flush(
-        &self,
-        worker: usize,
-        stamps: Vec<FlowStamp>,
-    ) -> Result<u64, Silent> {
+    pub(crate) async fn flush(&self, worker: usize, stamps: Vec<FlowStamp>) -> Result<u64, Silent> {
         match self.ask(worker, Inquiry::Flush { stamps, ended: 0 }).await? {
             Inquiry::Flush { ended, .. } => Ok(ended),
             _ => Err(Silent(worker)),

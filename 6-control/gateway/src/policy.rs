@@ -42,7 +42,8 @@ pub(crate) fn compile(config: &Config, number: u32, workers: u16, seed: u64) -> 
         || interfaces.iter().any(|i| i.mss_clamp || i.anti_spoofing != AntiSpoofing::Off);
     let flows = if is_stateful { flows_per_worker(config, workers) } else { 0 };
     let timeouts = config.timeouts();
-    let steering = (workers > 1 && is_stateful).then(|| Arc::new(Steering::new(&nat, workers, seed)));
+    let steering =
+        (workers > 1 && is_stateful).then(|| Arc::new(Steering::new(&nat, workers, seed)));
     Policy {
         number,
         nat,
@@ -202,12 +203,7 @@ fn nat(config: &Config) -> NatSpec {
             (IpNet::V4(_), IpNet::V6(_)) | (IpNet::V6(_), IpNet::V4(_)) => {}
         }
     }
-    NatSpec {
-        masquerades: masquerades.collect(),
-        forwards: forwards.collect(),
-        statics4,
-        statics6,
-    }
+    NatSpec { masquerades: masquerades.collect(), forwards: forwards.collect(), statics4, statics6 }
 }
 
 #[cfg(test)]

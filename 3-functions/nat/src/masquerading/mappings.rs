@@ -143,10 +143,17 @@ impl Mappings {
         self.entries.iter().take(self.fresh as usize).filter(|mapping| mapping.live)
     }
 
-    fn head(&self, end: End, protocol: IpProtocol, (address, port): (u32, u16), remote: u32) -> usize {
+    fn head(
+        &self,
+        end: End,
+        protocol: IpProtocol,
+        (address, port): (u32, u16),
+        remote: u32,
+    ) -> usize {
         let rest = u64::from(remote) << 8 | u64::from(protocol.0);
         let key = u64::from(address) << 16 | u64::from(port);
-        let mixed = u128::from(key ^ self.seed) * u128::from(rest.wrapping_mul(2) ^ 0x9e37_79b9_7f4a_7c15);
+        let mixed =
+            u128::from(key ^ self.seed) * u128::from(rest.wrapping_mul(2) ^ 0x9e37_79b9_7f4a_7c15);
         let hash = (mixed as u64 ^ (mixed >> 64) as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
         let count = self.heads.get(end as usize).map_or(1, Vec::len) as u64;
         (((hash >> 32) * count) >> 32) as usize
@@ -239,7 +246,8 @@ impl Mappings {
             return;
         }
         let mut at = *first;
-        while let Some(link) = self.entries.get_mut(at as usize).and_then(|e| e.next.get_mut(slot)) {
+        while let Some(link) = self.entries.get_mut(at as usize).and_then(|e| e.next.get_mut(slot))
+        {
             if *link == id.0 {
                 *link = behind;
                 return;

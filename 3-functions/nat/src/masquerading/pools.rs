@@ -89,7 +89,8 @@ impl Pools {
     }
 
     fn place(&mut self, mut fresh: Pool) -> Option<u16> {
-        let same = self.pools.iter().position(|pool| pool.address == fresh.address && pool.by.is_none());
+        let same =
+            self.pools.iter().position(|pool| pool.address == fresh.address && pool.by.is_none());
         let vacant = || self.pools.iter().position(|pool| pool.by.is_none() && pool.mappings == 0);
         let at = match same.or_else(vacant) {
             Some(at) => at,

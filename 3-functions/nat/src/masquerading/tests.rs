@@ -30,8 +30,7 @@ fn spec() -> MasqueradeSpec {
 
 fn with(spec: MasqueradeSpec) -> (NatPolicy, Masquerading) {
     let policy = NatPolicy::new(NatSpec { masquerades: vec![spec], ..NatSpec::default() });
-    let config =
-        MasqueradingConfig { worker: WorkerId(0), workers: 1, seed: 9, capacity: 70_000 };
+    let config = MasqueradingConfig { worker: WorkerId(0), workers: 1, seed: 9, capacity: 70_000 };
     let mut nat = Masquerading::new(config);
     nat.adopt(&policy, NOW);
     (policy, nat)
@@ -150,7 +149,8 @@ fn blocks_are_logged_once_when_given_and_once_when_given_back() {
 
 #[test]
 fn a_port_of_the_gateways_own_is_given_to_nobody() {
-    let (policy, mut nat) = with(MasqueradeSpec { ports: 2000..=2001, pool: vec![1..=1], ..spec() });
+    let (policy, mut nat) =
+        with(MasqueradeSpec { ports: 2000..=2001, pool: vec![1..=1], ..spec() });
     assert!(nat.reserve(UDP, (1, 2000)) && nat.reserve(UDP, (1, 2000)));
     assert_eq!(external(&mut nat, &policy, (HOST, 2000)), (1, 2001));
     assert!(!nat.reserve(UDP, (1, 2001)), "it is somebody's");
@@ -164,7 +164,10 @@ fn a_port_of_the_gateways_own_is_given_to_nobody() {
 #[test]
 fn another_policy_keeps_the_mappings_of_addresses_that_stay() {
     let (_, mut nat) = with(MasqueradeSpec { pool: vec![1..=2], ..spec() });
-    let policy = NatPolicy::new(NatSpec { masquerades: vec![MasqueradeSpec { pool: vec![1..=2], ..spec() }], ..NatSpec::default() });
+    let policy = NatPolicy::new(NatSpec {
+        masquerades: vec![MasqueradeSpec { pool: vec![1..=2], ..spec() }],
+        ..NatSpec::default()
+    });
     let mapped: Vec<_> = (0..100)
         .map(|n| nat.map(&policy, BY, UDP, (HOST + n, 7), REMOTE, NOW).expect("a mapping"))
         .collect();

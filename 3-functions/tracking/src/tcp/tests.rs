@@ -84,9 +84,8 @@ fn rfc5961_a_reset_elsewhere_in_the_window_passes_and_changes_nothing() {
 
 #[test]
 fn a_refused_connection_is_closed_by_a_reset_that_acknowledges_its_syn() {
-    let open = || {
-        Tracker::open_tcp(&segment(Flags::SYN, 100, 0, 0), false, &TIMEOUTS).expect("opens").0
-    };
+    let open =
+        || Tracker::open_tcp(&segment(Flags::SYN, 100, 0, 0), false, &TIMEOUTS).expect("opens").0;
     let mut flow = open();
     let guessed = segment(RST_ACK, 0, 4711, 0);
     assert_eq!(flow.segment(Side::Reply, &guessed, &TIMEOUTS), OUTSIDE);
@@ -130,10 +129,10 @@ fn what_opens_nothing_is_no_connection() {
 #[test]
 fn what_lies_outside_of_the_window_is_dropped_and_changes_nothing() {
     for (seq, ack, len) in [
-        (101 + 1000, 501, 1),     // beyond what was allowed
-        (101u32.wrapping_sub(70_000), 501, 10),  // long gone
-        (101, 502, 10),           // acknowledges what was not sent
-        (101, 501u32.wrapping_sub(70_000), 10),  // acknowledges long ago
+        (101 + 1000, 501, 1),                   // beyond what was allowed
+        (101u32.wrapping_sub(70_000), 501, 10), // long gone
+        (101, 502, 10),                         // acknowledges what was not sent
+        (101, 501u32.wrapping_sub(70_000), 10), // acknowledges long ago
         (0x8000_0000, 501, 10),
     ] {
         let mut flow = established();

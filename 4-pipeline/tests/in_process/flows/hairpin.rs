@@ -3,7 +3,9 @@
 use portcullis_nat::NatSpec;
 use portcullis_wire::build::Tcp;
 
-use super::setup::{A, A2, B, EXTERNAL, Setup, forward, from_a, from_a2, masquerade, rule, rules, seen};
+use super::setup::{
+    A, A2, B, EXTERNAL, Setup, forward, from_a, from_a2, masquerade, rule, rules, seen,
+};
 use super::setup::{INSIDE, OUTSIDE};
 use crate::gateway::{LAN, WAN};
 use crate::reasons::NOW;

@@ -163,12 +163,7 @@ pub(crate) fn tcp_port(port: u16) -> Option<Vec<Service>> {
 }
 
 pub(crate) fn rules(rules: Vec<RuleSpec>) -> RulesSpec {
-    RulesSpec {
-        rules,
-        default: Action::Drop,
-        gateway_default: Action::Accept,
-        log_default: false,
-    }
+    RulesSpec { rules, default: Action::Drop, gateway_default: Action::Accept, log_default: false }
 }
 
 /// What became of a packet.
@@ -222,9 +217,7 @@ impl Gateway {
         let mut out: Vec<_> = batch
             .iter()
             .filter_map(|packet| match packet.meta().verdict {
-                Verdict::Transmit => {
-                    Some(Out::Sent(packet.meta().tx_if, packet.data().to_vec()))
-                }
+                Verdict::Transmit => Some(Out::Sent(packet.meta().tx_if, packet.data().to_vec())),
                 Verdict::Drop(reason) => Some(Out::Dropped(reason)),
                 Verdict::Replaced => None,
                 other => panic!("left with {other:?}"),
@@ -315,11 +308,5 @@ pub(crate) fn seen(frame: &[u8]) -> Seen {
         }
         _ => (0, 0),
     };
-    Seen {
-        src: header.source(),
-        dst: header.destination(),
-        src_port,
-        dst_port,
-        ttl: header.ttl(),
-    }
+    Seen { src: header.source(), dst: header.destination(), src_port, dst_port, ttl: header.ttl() }
 }

@@ -42,7 +42,9 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, Expected> {
         let expected = || {
-            Expected::new("an IPv4 address and a port or ports: `10.0.0.5:443`, `10.0.0.5:5000-5010`")
+            Expected::new(
+                "an IPv4 address and a port or ports: `10.0.0.5:443`, `10.0.0.5:5000-5010`",
+            )
         };
         if text.starts_with('[') {
             return Err(Expected::new("an IPv4 address: IPv6 hosts need no port forwarding"));
@@ -101,11 +103,7 @@ pub(super) fn check(
     forwards.into_iter().collect()
 }
 
-fn one_forward(
-    raw: &RawForward,
-    links: &Links<'_>,
-    checker: &mut Checker<'_>,
-) -> Option<Forward> {
+fn one_forward(raw: &RawForward, links: &Links<'_>, checker: &mut Checker<'_>) -> Option<Forward> {
     let interface = raw.r#in.as_ref().and_then(|given| links.named("in", given, checker));
     let protocol = raw.protocol.as_ref().and_then(|given| checker.parse("protocol", given));
     let destination: Option<Located<Endpoint>> =
@@ -152,8 +150,18 @@ mod tests {
             assert_eq!(good.parse::<Endpoint>().map(|one| one.to_string()), Ok(good.to_owned()));
         }
         for bad in [
-            "", "10.0.0.5", "10.0.0.5:", ":443", "10.0.0.5:0", "10.0.0.5:0-5", "10.0.0.5:9-5",
-            "10.0.0.5:65536", "224.0.0.1:5", "[2001:db8::1]:443", "2001:db8::1:443", "10.0.0.0/8:1",
+            "",
+            "10.0.0.5",
+            "10.0.0.5:",
+            ":443",
+            "10.0.0.5:0",
+            "10.0.0.5:0-5",
+            "10.0.0.5:9-5",
+            "10.0.0.5:65536",
+            "224.0.0.1:5",
+            "[2001:db8::1]:443",
+            "2001:db8::1:443",
+            "10.0.0.0/8:1",
         ] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
         }

@@ -108,8 +108,8 @@ fn one_masquerade<'r>(
     checker: &mut Checker<'_>,
 ) -> Option<Masquerade> {
     let source = raw.source.as_ref().and_then(|given| networks("source", given, checker));
-    let except = checker
-        .optional(raw.except.as_ref(), |checker, given| networks("except", given, checker));
+    let except =
+        checker.optional(raw.except.as_ref(), |checker, given| networks("except", given, checker));
     let out = raw.out.as_ref().and_then(|given| links.named("out", given, checker));
     let pool = match &raw.pool {
         Some(given) => pool(given, pools, checker),

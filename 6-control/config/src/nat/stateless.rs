@@ -40,7 +40,8 @@ pub(super) fn check(
         external_is_free(external, pools, links, checker);
     }
     apart("the external network", external.map(|net| range((), net)), checker);
-    let internal = drafts.iter().filter_map(|draft| Some(range(draft.on?, draft.internal.as_ref()?)));
+    let internal =
+        drafts.iter().filter_map(|draft| Some(range(draft.on?, draft.internal.as_ref()?)));
     apart("the internal network", internal, checker);
     drafts.into_iter().map(Draft::finish).collect()
 }
