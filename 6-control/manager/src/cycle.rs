@@ -57,6 +57,8 @@ pub(crate) struct Cycle {
     publisher: Publisher<Snapshot>,
     /// What packets are judged by, in all snapshots from now on.
     policy: Arc<Policy>,
+    /// The first epoch with that policy; `None` while there is none.
+    judging: Option<Epoch>,
     phase: Phase,
     /// Rebuilds of the FIBs when their handles were published last.
     published: (u64, u64),
@@ -102,6 +104,7 @@ impl Cycle {
             fib6,
             publisher,
             policy,
+            judging: None,
             phase: Phase::Idle,
             published,
             needed: Epoch::default(),
@@ -114,8 +117,13 @@ impl Cycle {
     pub(crate) fn turn(&mut self, mirror: &mut Mirror) -> Next {
         let seen = self.publisher.seen_by_all();
         self.reclaim(mirror, seen);
+        let wanted = mirror.has_changed() || self.judging.is_none();
+        if self.judging.is_none() && !matches!(self.phase, Phase::Idle) {
+            // A policy does not wait for what is under way.
+            self.publish(mirror);
+        }
         match std::mem::replace(&mut self.phase, Phase::Idle) {
-            Phase::Idle if mirror.is_ready() && mirror.has_changed() => self.begin(mirror),
+            Phase::Idle if mirror.is_ready() && wanted => self.begin(mirror),
             Phase::Idle if self.unseen.is_empty() => Next::Idle,
             Phase::Idle => Next::Poll,
             Phase::Published(epoch, plan) if seen < epoch => {
@@ -129,7 +137,7 @@ impl Cycle {
 
     fn begin(&mut self, mirror: &mut Mirror) -> Next {
         let plan = mirror.compile();
-        if mirror.wants_snapshot() {
+        if mirror.wants_snapshot() || self.judging.is_none() {
             self.publish(mirror);
         }
         if plan.is_empty() {
@@ -210,6 +218,7 @@ impl Cycle {
         self.published = (self.fib4.rebuilds(), self.fib6.rebuilds());
         let epoch = self.publisher.publish(mirror.snapshot(vrf, Arc::clone(&self.policy)));
         self.unseen.push_back(epoch);
+        self.judging.get_or_insert(epoch);
         if mirror.store.take_added() {
             self.needed = epoch;
         }
@@ -235,6 +244,17 @@ impl Cycle {
             let before = self.refused.map_or(0, |(count, _)| count);
             self.refused = Some((before + count, error));
         }
+    }
+
+    /// Gives workers another policy, with the next turn if the kernel's tables have been read.
+    pub(crate) fn judge_by(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+        self.judging = None;
+    }
+
+    /// Whether all workers have the policy, or sleep.
+    pub(crate) fn all_judge(&self) -> bool {
+        self.judging.is_some_and(|epoch| epoch <= self.publisher.seen_by_all())
     }
 
     /// How many changes the FIBs refused since the last call, and the last reason.

@@ -1,5 +1,6 @@
 //! The mirror and the cycle together, fed with what a kernel would say.
 
+mod configured;
 mod examples;
 mod kernel;
 mod property;
