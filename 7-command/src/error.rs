@@ -21,6 +21,8 @@ pub(crate) enum Error {
     NoSocket(#[from] NoSocket),
     #[error(transparent)]
     Log(#[from] BadFilter),
+    #[error("which flows? say it by a filter (see --help), or --all")]
+    WhichFlows,
     #[error("stdout: {0}")]
     Output(#[from] io::Error),
 }
@@ -34,7 +36,7 @@ impl Error {
     /// 2 for what clap would have refused if it knew how, 1 for the rest.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Log(_) => ExitCode::from(2),
+            Self::Log(_) | Self::WhichFlows => ExitCode::from(2),
             Self::Config(_) | Self::Client(_) | Self::NoSocket(_) | Self::Output(_) => {
                 ExitCode::from(1)
             }
@@ -49,6 +51,10 @@ impl Error {
                 eprintln!("{}", report.colored());
             }
             (Self::Config(LoadError::Invalid(report)), Paint::Plain) => eprintln!("{report}"),
+            // Lines that are one below the other belong at the beginning of lines.
+            (Self::Client(ClientError::Refused(reasons)), _) if reasons.contains('\n') => {
+                eprintln!("portcullis: the gateway says:\n{reasons}");
+            }
             (error, _) => eprintln!("portcullis: {error}"),
         }
     }

@@ -1,13 +1,15 @@
-//! The `portcullis` command: checks configurations, runs the gateway, and asks a running one how
-//! things are.
+//! The `portcullis` command: checks configurations, runs the gateway, changes the configuration of a
+//! running one, and asks it how things are.
 //!
 //! Exit codes: 0, all is well; 1, it is not, and stderr says why; 2, the command was not understood.
 
 #![forbid(unsafe_code)]
 
+mod change;
 mod check;
 mod cli;
 mod error;
+mod flush;
 mod host;
 mod log;
 mod output;
@@ -15,6 +17,7 @@ mod run;
 mod show;
 mod socket;
 mod table;
+mod text;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -47,7 +50,10 @@ fn dispatch(command: Command) -> Result<ExitCode, Error> {
         Command::Check(args) => check::check(&args.file)?,
         Command::Run(args) => return run::run(args),
         Command::GatewayProcess(args) => return run::gateway(args),
+        Command::Apply(args) => change::apply(&args)?,
+        Command::Diff(args) => change::diff(&args)?,
         Command::Show(args) => show::show(&args)?,
+        Command::Flush(args) => flush::flush(&args)?,
         Command::Schema => print(&format!("{:#}\n", portcullis_config::schema()))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

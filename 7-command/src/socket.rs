@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use portcullis_config::GatewayName;
 
+use crate::host;
+
 /// Where gateways put their sockets.
 const DIRECTORY: &str = "/run/portcullis";
 
@@ -47,10 +49,13 @@ pub(crate) fn of_gateway(name: &GatewayName) -> PathBuf {
     Path::new(DIRECTORY).join(format!("{name}.{EXTENSION}"))
 }
 
-/// The socket of the gateway that is meant when none is named: the one called after the host, or
-/// the only one there is.
-pub(crate) fn find(host: &str) -> Result<PathBuf, NoSocket> {
-    find_in(Path::new(DIRECTORY), host)
+/// The socket that is given, or else that of the gateway that is meant when none is named: the one
+/// called after the host, or the only one there is.
+pub(crate) fn given_or_found(given: Option<&Path>) -> Result<PathBuf, NoSocket> {
+    match given {
+        Some(given) => Ok(given.to_owned()),
+        None => find_in(Path::new(DIRECTORY), &host::name()),
+    }
 }
 
 fn find_in(directory: &Path, host: &str) -> Result<PathBuf, NoSocket> {

@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use std::fmt::{self, Display};
 use std::io::{self, Write};
 
 use crate::output::Paint;
@@ -24,6 +25,7 @@ pub(crate) enum Look {
     Plain,
     Good,
     Bad,
+    Notable,
     Heading,
 }
 
@@ -33,8 +35,17 @@ impl Look {
             Self::Plain => None,
             Self::Good => Some("32"),
             Self::Bad => Some("1;31"),
+            Self::Notable => Some("33"),
             Self::Heading => Some("1"),
         }
+    }
+
+    /// The text, looking so.
+    pub(crate) fn on(self, text: &str, paint: Paint) -> impl Display {
+        fmt::from_fn(move |f| match (paint, self.code()) {
+            (Paint::Ansi, Some(code)) => write!(f, "\x1b[{code}m{text}\x1b[0m"),
+            (Paint::Ansi | Paint::Plain, _) => f.write_str(text),
+        })
     }
 }
 
@@ -148,51 +159,12 @@ fn write_row(
         if align == Align::Right {
             write!(out, "{:padding$}", "")?;
         }
-        match (paint, cell.look.code()) {
-            (Paint::Ansi, Some(code)) => write!(out, "\x1b[{code}m{}\x1b[0m", cell.text)?,
-            (Paint::Ansi | Paint::Plain, _) => out.write_all(cell.text.as_bytes())?,
-        }
+        write!(out, "{}", cell.look.on(&cell.text, paint))?;
         if align == Align::Left && at + 1 < used {
             write!(out, "{:padding$}", "")?;
         }
     }
     out.write_all(b"\n")
-}
-
-/// A number with its thousands apart: `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A number of bytes with a unit: `1.2 GB`.
-pub(crate) fn bytes(number: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if number < 1000 {
-        return format!("{number} B");
-    }
-    let mut value = number as f64 / 1000.0;
-    let mut unit = "kB";
-    for next in UNITS {
-        unit = next;
-        if value < 999.95 {
-            break;
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.1} {unit}")
-}
-
-/// Text from elsewhere, without anything that would move the cursor.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -244,17 +216,5 @@ mod tests {
         }
         table.end("nothing").expect("written");
         assert_eq!(String::from_utf8(out).expect("text").lines().count(), LOOKAHEAD * 3 + 1);
-    }
-
-    #[test]
-    fn numbers_are_easy_to_read() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
-        assert_eq!(bytes(999), "999 B");
-        assert_eq!(bytes(1_500), "1.5 kB");
-        assert_eq!(bytes(999_999), "1.0 MB");
-        assert_eq!(bytes(u64::MAX), "18.4 EB");
     }
 }

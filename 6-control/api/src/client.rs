@@ -99,7 +99,13 @@ impl Client {
     pub fn ask<R: Row>(&mut self, request: &Request) -> Result<Answer<'_, R>, ClientError> {
         let mut line = serde_json::to_vec(request).map_err(io::Error::other)?;
         line.push(b'\n');
-        self.stream.get_mut().write_all(&line)?;
+        if let Err(error) = self.stream.get_mut().write_all(&line) {
+            // A gateway that does not want to hear the rest has said so before it closed.
+            return Err(match read_line::<Box<RawValue>>(&mut self.stream) {
+                Ok(Line::Error(failure)) => ClientError::Refused(failure.message),
+                Ok(Line::Hello(_) | Line::Row(_) | Line::End(_)) | Err(_) => error.into(),
+            });
+        }
         Ok(Answer { stream: &mut self.stream, ended: false, row: PhantomData })
     }
 }

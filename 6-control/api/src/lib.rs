@@ -10,6 +10,14 @@
 //! gateway: {"end":{"rows":1}}
 //! ```
 //!
+//! Other requests:
+//!
+//! ```text
+//! {"show":"flows","source":"10.0.0.0/8","protocol":"tcp","sort":"bytes","top":10}
+//! {"flush":"flows","host":"10.0.0.5"}
+//! {"apply":{"file":"/etc/portcullis/portcullis.toml","text":"..."}}
+//! ```
+//!
 //! The gateway speaks first. To every [`Request`] it answers with any number of rows, all of one type
 //! ([`rows`]), and then with one line that ends the answer: `end`, or `error` with a message. After
 //! that the client may send the next request. Rows are written as they are made, so that neither side
@@ -25,6 +33,9 @@
 
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod names;
+
 mod client;
 mod line;
 mod request;
@@ -33,8 +44,11 @@ pub mod rows;
 pub mod server;
 
 pub use client::{Answer, Client, ClientError};
-pub use line::{End, Failure, Greeting, MAX_ANSWER_LINE, MAX_REQUEST_LINE};
-pub use request::{BadRequest, NeighborFilter, Request, RouteFilter, Show};
+pub use line::{End, Failure, Greeting, MAX_ANSWER_LINE, MAX_FILE_REQUEST_LINE, MAX_REQUEST_LINE};
+pub use request::{
+    BadProtocol, BadRequest, Change, ConfigFile, FlowFilter, FlowQuery, FlowSort, Flush,
+    FlushFlows, IpProtocol, NatQuery, NeighborFilter, Request, RouteFilter, Show, parse_network,
+};
 
 /// The version of the protocol that is described here.
 pub const PROTOCOL: u32 = 1;

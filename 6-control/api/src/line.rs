@@ -4,8 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::PROTOCOL;
 
-/// Longest request, in bytes, with the end of its line. A longer one is refused.
+/// Longest request that carries no file, in bytes, with the end of its line. A longer one is refused.
 pub const MAX_REQUEST_LINE: usize = 16 << 10;
+
+/// Longest request that carries a configuration file, in bytes, with the end of its line: a file of
+/// the largest size, each byte of which JSON may have to escape, and a path.
+pub const MAX_FILE_REQUEST_LINE: usize = 33 << 20;
 
 /// Longest line of an answer that a client takes, in bytes: a configuration file of the largest
 /// size, quoted, and more than a route with all the next hops that it can have.

@@ -8,14 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use portcullis_api::rows::{DropRow, ThreadRow};
+use portcullis_api::rows::{ChangeKind, ChangeRow, DropRow, ThreadRow};
 use portcullis_api::server::{AnswerError, ControlSocket, Handler, Limits, Reply, serve};
-use portcullis_api::{Client, ClientError, Greeting, MAX_REQUEST_LINE, Request, Show};
+use portcullis_api::{
+    Change, Client, ClientError, ConfigFile, Greeting, MAX_FILE_REQUEST_LINE, MAX_REQUEST_LINE,
+    Request, Show,
+};
 
 /// More rows than fit into any buffer on the way.
 const MANY: u64 = 1_000_000;
 
-/// A gateway that answers `drops` with many rows, and refuses everything else.
+/// A gateway that answers `drops` with many rows, `diff` with the size of the file, and refuses
+/// everything else.
 #[derive(Default)]
 struct Many {
     written: AtomicU64,
@@ -36,7 +40,18 @@ impl Handler for Many {
                 }
                 Ok(())
             }
-            Request::Show(_) => Err(AnswerError::Refused("only drops here".into())),
+            Request::Change(Change::Diff(ConfigFile { file, text })) => {
+                let row = ChangeRow {
+                    kind: ChangeKind::Changed,
+                    what: file,
+                    text: text.len().to_string(),
+                    restart: false,
+                };
+                reply.row(&row).await
+            }
+            Request::Show(_) | Request::Flush(_) | Request::Change(_) => {
+                Err(AnswerError::Refused("only drops here".into()))
+            }
         }
     }
 }
@@ -187,6 +202,56 @@ fn a_line_without_an_end_is_refused_at_the_limit() {
     _ = stream.read_to_end(&mut rest);
     assert!(rest.is_empty(), "the connection goes on");
     server.serves_others();
+}
+
+/// A request with a file of this text.
+fn diff(text: String) -> Request {
+    Request::Change(Change::Diff(ConfigFile { file: "gw1.toml".into(), text }))
+}
+
+#[test]
+fn a_file_of_the_largest_size_fits_into_a_request_and_others_are_served_as_before() {
+    let server = Running::start("file", Limits::default());
+    let mut client = server.client();
+    // Every byte is escaped.
+    for size in [0, 100, MAX_REQUEST_LINE, 16 << 20] {
+        let request = diff("\"".repeat(size));
+        let rows: Vec<_> = client.ask::<ChangeRow>(&request).expect("sent").collect();
+        assert!(matches!(&rows[..], [Ok(row)] if row.text == size.to_string()), "{rows:?}");
+    }
+    let refused = client.ask::<ThreadRow>(&threads()).expect("sent").next();
+    assert!(matches!(refused, Some(Err(ClientError::Refused(_)))), "{refused:?}");
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused_in_words() {
+    let server = Running::start("large", Limits::default());
+    let mut client = server.client();
+    let answer = client.ask::<ChangeRow>(&diff("x".repeat(MAX_FILE_REQUEST_LINE)));
+    let refused = answer.and_then(|mut rows| rows.next().expect("an answer"));
+    let expected = format!("a request has {MAX_FILE_REQUEST_LINE} bytes at most");
+    assert!(matches!(&refused, Err(ClientError::Refused(why)) if *why == expected), "{refused:?}");
+    server.serves_others();
+}
+
+#[test]
+fn only_so_many_files_are_in_memory_and_further_ones_wait_for_their_turn() {
+    let server = Running::start("turns", Limits { files: 1, ..Limits::default() });
+    let mut first = server.raw();
+    let beginning =
+        format!("{{\"diff\":{{\"file\":\"a\",\"text\":\"{}", "x".repeat(MAX_REQUEST_LINE));
+    first.get_mut().write_all(beginning.as_bytes()).expect("sent");
+    let mut second = server.raw();
+    second.get_mut().write_all(format!("{beginning}\"}}}}\n").as_bytes()).expect("sent");
+    second.get_mut().set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    let early = second.read_line(&mut String::new());
+    assert!(early.is_err(), "it is not its turn: {early:?}");
+    server.serves_others();
+    first.get_mut().write_all(b"\"}}\n").expect("sent");
+    for stream in [&mut first, &mut second] {
+        stream.get_mut().set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        assert!(line(stream).starts_with(r#"{"row":{"kind":"changed","what":"a","text":"16384""#));
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use portcullis_api::rows::{CounterRow, DropRow};
 
-use crate::table::{Align, Cell, grouped, printable};
+use crate::table::{Align, Cell};
+use crate::text::{grouped, printable};
 
 pub(super) const DROPS: [(&str, Align); 3] =
     [("PACKETS", Align::Right), ("REASON", Align::Left), ("MEANING", Align::Left)];

@@ -2,7 +2,8 @@
 
 use portcullis_api::rows::InterfaceRow;
 
-use crate::table::{Align, Cell, Look, bytes, grouped, printable};
+use crate::table::{Align, Cell, Look};
+use crate::text::{bytes, grouped, printable};
 
 pub(super) const COLUMNS: [(&str, Align); 12] = [
     ("INTERFACE", Align::Left),

@@ -1,34 +1,39 @@
 //! `portcullis show`: asks a running gateway, and prints a table or JSON.
 
 mod counts;
+mod firewall;
+mod flows;
 mod interfaces;
+mod nat;
 mod neighbors;
 mod routes;
 mod threads;
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
 
-use portcullis_api::rows::{ConfigRow, Row};
-use portcullis_api::{Answer, Client, NeighborFilter, Request, RouteFilter, Show};
+use portcullis_api::rows::ConfigRow;
+use portcullis_api::{
+    Answer, Client, ClientError, NatQuery, NeighborFilter, Request, RouteFilter, Show,
+};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::cli::{ShowArgs, What};
 use crate::error::Error;
 use crate::output::{Paint, buffered_stdout};
+use crate::socket;
 use crate::table::{Align, Cell, Table};
-use crate::{host, socket};
 
 /// Asks, and prints the answer.
 pub(crate) fn show(args: &ShowArgs) -> Result<(), Error> {
-    let socket = match &args.socket {
-        Some(socket) => socket.clone(),
-        None => socket::find(&host::name())?,
-    };
+    let socket = socket::given_or_found(args.socket.as_deref())?;
     let request = request(&args.what);
     let mut client = Client::connect(&socket)?;
     match &args.what {
         What::Config => config(client.ask(&request)?, args.json),
-        _ if args.json => json(client.ask(&request)?),
+        What::Flows(flows) => flows::show(&mut client, &request, flows, args.json),
+        _ if args.json => json(client.ask::<Box<RawValue>>(&request)?),
         What::Threads => table(client.ask(&request)?, &threads::COLUMNS, NONE, threads::rows),
         What::Interfaces => {
             table(client.ask(&request)?, &interfaces::COLUMNS, NONE, interfaces::rows)
@@ -36,6 +41,10 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), Error> {
         What::Routes { .. } => table(client.ask(&request)?, &routes::COLUMNS, NONE, routes::rows),
         What::Neighbors { .. } => {
             table(client.ask(&request)?, &neighbors::COLUMNS, NONE, neighbors::rows)
+        }
+        What::Nat { .. } => nat::tables(client.ask(&request)?),
+        What::Firewall => {
+            table(client.ask(&request)?, &firewall::COLUMNS, "no firewall", firewall::rows)
         }
         What::Drops { all } => {
             let empty = "no packet was dropped";
@@ -63,6 +72,11 @@ fn request(what: &What) -> Request {
         What::Neighbors { interface } => {
             Show::Neighbors(NeighborFilter { interface: interface.clone() })
         }
+        What::Flows(args) => Show::Flows(flows::query(args)),
+        What::Nat { mappings, source } => {
+            Show::Nat(NatQuery { mappings: *mappings || source.is_some(), source: *source })
+        }
+        What::Firewall => Show::Firewall {},
         What::Drops { .. } => Show::Drops {},
         What::Counters { .. } => Show::Counters {},
         What::Config => Show::Config {},
@@ -70,12 +84,15 @@ fn request(what: &What) -> Request {
 }
 
 /// The rows as one JSON array, written as they come. It is closed only if the answer is complete.
-fn json(answer: Answer<'_, Box<RawValue>>) -> Result<(), Error> {
+fn json<R: Serialize>(answer: impl Iterator<Item = Result<R, ClientError>>) -> Result<(), Error> {
     let mut out = buffered_stdout();
     let mut separator = "[\n";
     for row in answer {
         match row {
-            Ok(row) => write!(out, "{separator}{row}")?,
+            Ok(row) => {
+                out.write_all(separator.as_bytes())?;
+                serde_json::to_writer(&mut out, &row).map_err(io::Error::from)?;
+            }
             Err(error) => {
                 out.flush()?;
                 return Err(error.into());
@@ -88,11 +105,11 @@ fn json(answer: Answer<'_, Box<RawValue>>) -> Result<(), Error> {
 }
 
 /// The rows as a table; `lines` says which lines of it show a row.
-fn table<R: Row>(
-    answer: Answer<'_, R>,
+fn table<R>(
+    answer: impl Iterator<Item = Result<R, ClientError>>,
     columns: &[(&str, Align)],
     empty: &str,
-    lines: impl Fn(&R) -> Vec<Vec<Cell>>,
+    mut lines: impl FnMut(&R) -> Vec<Vec<Cell>>,
 ) -> Result<(), Error> {
     let mut table = Table::new(buffered_stdout(), Paint::of_stdout(), columns);
     for row in answer {
@@ -123,4 +140,13 @@ fn config(answer: Answer<'_, ConfigRow>, json: bool) -> Result<(), Error> {
         }
     }
     Ok(out.flush()?)
+}
+
+/// An address with a port, or with what ICMP has instead.
+fn endpoint(protocol: &str, address: IpAddr, port: u16) -> String {
+    if protocol.starts_with("icmp") {
+        format!("{address} id {port}")
+    } else {
+        SocketAddr::new(address, port).to_string()
+    }
 }

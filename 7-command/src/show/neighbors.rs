@@ -2,7 +2,8 @@
 
 use portcullis_api::rows::{NeighborRow, NeighborState};
 
-use crate::table::{Align, Cell, Look, printable};
+use crate::table::{Align, Cell, Look};
+use crate::text::printable;
 
 pub(super) const COLUMNS: [(&str, Align); 4] = [
     ("NEIGHBOR", Align::Left),

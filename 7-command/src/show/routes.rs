@@ -2,7 +2,8 @@
 
 use portcullis_api::rows::{NextHopRow, NextHopState, RouteKind, RouteRow};
 
-use crate::table::{Align, Cell, Look, printable};
+use crate::table::{Align, Cell, Look};
+use crate::text::printable;
 
 pub(super) const COLUMNS: [(&str, Align); 7] = [
     ("TO", Align::Left),

@@ -22,9 +22,22 @@ fn indented(text: &str) -> String {
 fn its_tables_are_what_the_command_prints() {
     let page = page();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/command/golden");
-    for name in
-        ["threads", "interfaces", "routes", "routes-to", "neighbors", "drops", "counters", "config"]
-    {
+    for name in [
+        "threads",
+        "interfaces",
+        "routes",
+        "routes-to",
+        "neighbors",
+        "flows",
+        "flows-top",
+        "nat-mappings",
+        "firewall",
+        "drops",
+        "counters",
+        "config",
+        "apply",
+        "diff",
+    ] {
         let text = fs::read_to_string(golden.join(format!("{name}.txt"))).expect("recorded");
         assert!(page.contains(&indented(&text)), "{name} is shown otherwise");
     }

@@ -1,25 +1,7 @@
 //! What the command does without a gateway.
 
-use crate::support::{Directory, Outcome, portcullis};
+use crate::support::{Directory, GOOD, Outcome, portcullis};
 use serde_json::Value;
-
-const GOOD: &str = r#"
-[gateway]
-name = "gw1"
-
-[[interface]]
-name = "wan"
-device = "eth1"
-addresses = ["203.0.113.1/24"]
-
-[[interface]]
-name = "lan"
-device = "eth2"
-
-[[route]]
-to = "0.0.0.0/0"
-via = ["203.0.113.254"]
-"#;
 
 fn run(arguments: &[&str]) -> Outcome {
     Outcome::of(portcullis(arguments))
@@ -82,7 +64,17 @@ fn what_is_not_understood_exits_with_2() {
         &["check"],
         &["run"],
         &["show"],
-        &["show", "flows"],
+        &["show", "weather"],
+        &["show", "flows", "--source", "here"],
+        &["show", "flows", "--protocol", "tpc"],
+        &["show", "flows", "--sort", "size"],
+        &["show", "flows", "--top", "0"],
+        &["apply"],
+        &["diff"],
+        &["flush"],
+        &["flush", "flows"],
+        &["flush", "flows", "--all", "--port", "22"],
+        &["flush", "flows", "--all", "--nat"],
         &["show", "routes", "10.0.0.0/33"],
         &["show", "routes", "--to", "here"],
         &["completions", "cmd"],
@@ -98,7 +90,7 @@ fn what_is_not_understood_exits_with_2() {
 fn commands_of_later_versions_are_not_offered() {
     let help = run(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for later in ["apply", "diff", "top", "trace", "capture"] {
+    for later in ["top", "trace", "capture"] {
         assert!(!help.stdout.contains(&format!("\n  {later} ")), "{later}");
     }
 }
@@ -116,7 +108,9 @@ fn there_are_completions_for_the_usual_shells() {
     for shell in ["bash", "zsh", "fish"] {
         let script = run(&["completions", shell]);
         assert_eq!(script.code, Some(0));
-        assert!(script.stdout.contains("neighbors"), "{shell}");
+        for word in ["neighbors", "flows", "flush", "apply", "mappings"] {
+            assert!(script.stdout.contains(word), "{word} in {shell}");
+        }
     }
 }
 

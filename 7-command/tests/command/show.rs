@@ -2,10 +2,9 @@
 //! `golden`; `BLESS=1` records what is printed now.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::{self, FakeGateway, Outcome, portcullis};
+use crate::support::{self, FakeGateway, Outcome, golden, portcullis};
 use serde_json::Value;
 
 #[test]
@@ -24,18 +23,16 @@ fn every_table_is_as_recorded() {
         ("counters", &["counters"]),
         ("counters-named", &["counters", "rx", "--all"]),
         ("config", &["config"]),
+        ("flows", &["flows"]),
+        ("flows-top", &["flows", "--top", "2"]),
+        ("flows-of", &["flows", "--host", "10.0.0.5", "--nat", "--sort", "age"]),
+        ("nat", &["nat"]),
+        ("nat-mappings", &["nat", "--source", "10.0.0.0/24"]),
+        ("firewall", &["firewall"]),
     ] {
         let shown = gateway.show(arguments);
         assert_eq!((shown.code, shown.stderr.as_str()), (Some(0), ""), "{arguments:?}");
-        let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/command/golden/{name}.txt"));
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&path, &shown.stdout).expect("recorded");
-        }
-        assert_eq!(shown.stdout, std::fs::read_to_string(&path).unwrap_or_default(), "{name}");
-        for line in shown.stdout.lines() {
-            assert_eq!(line, line.trim_end(), "{name} has spaces at the end of a line");
-        }
+        golden(name, &shown.stdout);
     }
 }
 
@@ -43,6 +40,7 @@ fn every_table_is_as_recorded() {
 fn nothing_to_show_is_said_in_words() {
     let gateway = FakeGateway::start("nothing");
     assert_eq!(gateway.show(&["routes", "--protocol", "isis"]).stdout, "none\n");
+    assert_eq!(gateway.show(&["flows", "--port", "9"]).stdout, "no flows\n");
 }
 
 #[test]
@@ -65,6 +63,25 @@ fn json_has_every_row_whole_and_in_the_order_of_its_documentation() {
 }
 
 #[test]
+fn flows_are_sorted_whoever_sorts_them() {
+    let gateway = FakeGateway::start("sorted");
+    for (arguments, expected) in [
+        (&["flows", "--json"][..], &[1, 2, 3, 4, 5][..]),
+        (&["flows", "--sort", "bytes", "--json"], &[1, 4, 3, 5, 2]),
+        (&["flows", "--sort", "packets", "--json"], &[1, 4, 3, 5, 2]),
+        (&["flows", "--sort", "age", "--top", "2", "--json"], &[4, 1]),
+        (&["flows", "--sort", "idle", "--json"], &[4, 5, 2, 3, 1]),
+        (&["flows", "--sort", "source", "--top", "1", "--json"], &[5]),
+        (&["flows", "--top", "3", "--protocol", "TCP", "--json"], &[1, 4, 2]),
+    ] {
+        let shown = gateway.show(arguments);
+        let flows: Vec<Value> = serde_json::from_str(&shown.stdout).expect("JSON");
+        let ids: Vec<_> = flows.iter().map(|flow| flow["id"].as_u64().unwrap_or(0)).collect();
+        assert_eq!(ids, expected, "{arguments:?}");
+    }
+}
+
+#[test]
 fn an_answer_that_breaks_off_shows_what_came_and_fails() {
     let gateway = FakeGateway::start("breaks");
     let shown = gateway.show(&["routes", "--protocol", "broken"]);
@@ -79,7 +96,7 @@ fn an_answer_that_breaks_off_shows_what_came_and_fails() {
 #[test]
 fn a_reader_that_has_had_enough_is_no_error() {
     let gateway = FakeGateway::start("head");
-    let mut command = gateway.command(&["routes", "--protocol", "endless"]);
+    let mut command = gateway.command(&["show", "routes", "--protocol", "endless"]);
     let mut child =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command runs");
     let mut reader = BufReader::new(child.stdout.take().expect("a pipe"));

@@ -5,13 +5,35 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use portcullis_api::rows::FlushRow;
 use portcullis_api::rows::{
     ConfigRow, CounterRow, DropRow, InterfaceRow, NeighborRow, NeighborState, NextHopRow,
     NextHopState, RouteKind, RouteRow, SeccompMode, ThreadRow,
 };
 use portcullis_api::server::{AnswerError, ControlSocket, Handler, Limits, Reply, serve};
-use portcullis_api::{Greeting, Request, Show};
+use portcullis_api::{FlowQuery, Flush, Greeting, Request, Show};
 use portcullis_config::{Config, Host};
+
+use crate::canned;
+
+/// A file in which nothing is wrong.
+pub(crate) const GOOD: &str = r#"
+[gateway]
+name = "gw1"
+
+[[interface]]
+name = "wan"
+device = "eth1"
+addresses = ["203.0.113.1/24"]
+
+[[interface]]
+name = "lan"
+device = "eth2"
+
+[[route]]
+to = "0.0.0.0/0"
+via = ["203.0.113.254"]
+"#;
 
 /// Runs the command, without a terminal and with nothing of the environment that matters to it.
 pub(crate) fn portcullis(arguments: &[&str]) -> Command {
@@ -36,6 +58,19 @@ impl Outcome {
         let Output { status, stdout, stderr } = command.output().expect("the command runs");
         let text = |bytes| String::from_utf8(bytes).expect("what it says is text");
         Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+}
+
+/// What is printed is what was recorded in `golden`; `BLESS=1` records what is printed now.
+pub(crate) fn golden(name: &str, printed: &str) {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/command/golden/{name}.txt"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, printed).expect("recorded");
+    }
+    assert_eq!(printed, std::fs::read_to_string(&path).unwrap_or_default(), "{name}");
+    for line in printed.lines() {
+        assert_eq!(line, line.trim_end(), "{name} has spaces at the end of a line");
     }
 }
 
@@ -68,6 +103,7 @@ impl Drop for Directory {
 
 /// The gateway, in a thread of its own.
 pub(crate) struct FakeGateway {
+    name: String,
     directory: Directory,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -92,21 +128,31 @@ impl FakeGateway {
             });
         });
         is_ready.recv().expect("it starts");
-        Self { directory, stop: Some(stop), thread: Some(thread) }
+        Self { name: name.to_owned(), directory, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("gw1.sock")
     }
 
+    /// What the test calls it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs `portcullis show` against it.
     pub(crate) fn show(&self, arguments: &[&str]) -> Outcome {
+        self.run(&[&["show"], arguments].concat())
+    }
+
+    /// Runs a command against it.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         Outcome::of(self.command(arguments))
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = portcullis(&["show"]);
-        command.args(arguments).arg("--socket").arg(self.socket());
+        let mut command = portcullis(arguments);
+        command.arg("--socket").arg(self.socket());
         command
     }
 }
@@ -122,7 +168,15 @@ struct Canned;
 
 impl Handler for Canned {
     async fn answer(&self, request: Request, reply: &mut Reply<'_>) -> Result<(), AnswerError> {
-        let Request::Show(show) = request;
+        let show = match request {
+            Request::Show(show) => show,
+            Request::Flush(Flush::Flows(flush)) => {
+                let query = FlowQuery { filter: flush.filter, ..FlowQuery::default() };
+                let flows = canned::flows(&query).len() as u64;
+                return rows(reply, [FlushRow { flows }]).await;
+            }
+            Request::Change(change) => return canned::change(change, reply).await,
+        };
         match show {
             Show::Threads {} => rows(reply, threads()).await,
             Show::Interfaces {} => rows(reply, interfaces()).await,
@@ -152,11 +206,14 @@ impl Handler for Canned {
             Show::Drops {} => rows(reply, drops()).await,
             Show::Counters {} => rows(reply, counters()).await,
             Show::Config {} => rows(reply, [config()]).await,
+            Show::Flows(query) => rows(reply, canned::flows(&query)).await,
+            Show::Nat(query) => rows(reply, canned::nat(query.mappings)).await,
+            Show::Firewall {} => rows(reply, canned::firewall()).await,
         }
     }
 }
 
-async fn rows<R: portcullis_api::rows::Row + Send + Sync>(
+pub(crate) async fn rows<R: portcullis_api::rows::Row + Send + Sync>(
     reply: &mut Reply<'_>,
     rows: impl IntoIterator<Item = R, IntoIter: Send>,
 ) -> Result<(), AnswerError> {

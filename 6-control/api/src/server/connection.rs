@@ -7,32 +7,35 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::{AnswerError, Handler, Limits};
-use crate::line::{End, Failure, Greeting, Line, MAX_REQUEST_LINE};
-use crate::request::Request;
+use super::{AnswerError, Common, Handler, Limits};
+use crate::line::{End, Failure, Line, MAX_FILE_REQUEST_LINE, MAX_REQUEST_LINE};
+use crate::request::{Request, announces_a_file};
 use crate::rows::Row;
 
 /// Serves a client until it leaves.
 pub(super) async fn run<H: Handler>(
     stream: UnixStream,
-    greeting: &Greeting,
+    common: &Common,
     handler: &H,
     limits: Limits,
 ) -> io::Result<()> {
     let (reader, writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut out = Out { writer, buffer: Vec::with_capacity(limits.buffer), limits };
-    out.line(&Line::<()>::Hello(greeting.clone())).await?;
+    out.line(&Line::<()>::Hello(common.greeting.clone())).await?;
     out.flush().await?;
-    let mut line = Vec::new();
-    while patiently(limits.idle, read_request(&mut reader, &mut line)).await? {
-        if line.len() >= MAX_REQUEST_LINE {
+    while let Some(heard) = patiently(limits.idle, listen(&mut reader, &common.files)).await? {
+        let Heard { line, limit, _room } = heard;
+        if line.len() >= limit {
             // What is left of the line is not read, so nothing more can be understood.
-            return out.fail(format!("a request has {MAX_REQUEST_LINE} bytes at most")).await;
+            return out.fail(format!("a request has {limit} bytes at most")).await;
         }
-        match Request::parse(&line) {
+        let request = Request::parse(&line);
+        drop(line);
+        match request {
             Ok(request) => answer(handler, request, &mut out).await?,
             Err(error) => out.fail(error.to_string()).await?,
         }
@@ -40,14 +43,33 @@ pub(super) async fn run<H: Handler>(
     Ok(())
 }
 
-/// Reads a line into `line`, or what there is of it. False at the end.
-async fn read_request(
+/// A line, or what there was of it.
+struct Heard<'s> {
+    line: Vec<u8>,
+    /// How long it may be.
+    limit: usize,
+    /// To be kept until the request is answered, which holds the file as long.
+    _room: Option<SemaphorePermit<'s>>,
+}
+
+/// Reads a line. None at the end. One that is long waits for its turn, unread, unless it is too long.
+async fn listen<'s>(
     reader: &mut BufReader<OwnedReadHalf>,
-    line: &mut Vec<u8>,
-) -> io::Result<bool> {
-    line.clear();
-    reader.take(MAX_REQUEST_LINE as u64).read_until(b'\n', line).await?;
-    Ok(!line.is_empty())
+    files: &'s Semaphore,
+) -> io::Result<Option<Heard<'s>>> {
+    let mut line = Vec::new();
+    let mut limit = MAX_REQUEST_LINE;
+    let mut room = None;
+    reader.take(limit as u64).read_until(b'\n', &mut line).await?;
+    if line.len() >= limit && announces_a_file(&line) {
+        room = Some(files.acquire().await.map_err(io::Error::other)?);
+        limit = MAX_FILE_REQUEST_LINE;
+        let rest = limit - line.len();
+        if line.last() != Some(&b'\n') {
+            reader.take(rest as u64).read_until(b'\n', &mut line).await?;
+        }
+    }
+    Ok((!line.is_empty()).then_some(Heard { line, limit, _room: room }))
 }
 
 async fn answer<H: Handler>(handler: &H, request: Request, out: &mut Out) -> io::Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! A client can do no harm: its request is bounded in length, it is given up when it is idle or does
 //! not read its answer, and there are only so many clients at a time. An answer in progress holds
-//! one buffer of [`Limits::buffer`] bytes, whatever the length of the answer.
+//! one buffer of [`Limits::buffer`] bytes, whatever the length of the answer. Requests with a configuration
+//! file may be much longer than others; they are heard and answered a few at a time.
 
 mod connection;
 mod socket;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::line::{Failure, Greeting, Line};
@@ -54,6 +56,8 @@ pub struct Limits {
     pub write: Duration,
     /// Bytes of an answer that are collected before they are written.
     pub buffer: usize,
+    /// How many requests with a large file are in memory at a time; others wait.
+    pub files: usize,
 }
 
 impl Default for Limits {
@@ -63,8 +67,16 @@ impl Default for Limits {
             idle: Duration::from_secs(60),
             write: Duration::from_secs(10),
             buffer: 32 << 10,
+            files: 2,
         }
     }
+}
+
+/// What all connections have in common.
+struct Common {
+    greeting: Greeting,
+    /// A permit for each large file that may be in memory.
+    files: Semaphore,
 }
 
 /// Serves clients until the future is dropped, which disconnects all of them.
@@ -74,7 +86,7 @@ pub async fn serve<H: Handler>(
     handler: Arc<H>,
     limits: Limits,
 ) {
-    let greeting = Arc::new(greeting);
+    let common = Arc::new(Common { greeting, files: Semaphore::new(limits.files) });
     let mut clients = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -83,9 +95,9 @@ pub async fn serve<H: Handler>(
         };
         match accepted {
             Ok((stream, _)) if clients.len() < limits.clients => {
-                let (greeting, handler) = (Arc::clone(&greeting), Arc::clone(&handler));
+                let (common, handler) = (Arc::clone(&common), Arc::clone(&handler));
                 clients.spawn(async move {
-                    let served = connection::run(stream, &greeting, &*handler, limits).await;
+                    let served = connection::run(stream, &common, &*handler, limits).await;
                     if let Err(error) = served {
                         tracing::debug!(%error, "a client of the control socket is gone");
                     }

@@ -1,14 +1,19 @@
 //! What can be said on the command line.
 
+mod flows;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use ipnet::IpNet;
+use portcullis_api::parse_network;
 use portcullis_gateway::GATEWAY_COMMAND;
 
-/// A software VPC gateway: checks its configuration, runs it, and shows how things are.
+pub(crate) use flows::{FlowsArgs, FlushFlowsArgs};
+
+/// A software VPC gateway: checks its configuration, runs it, changes it, and shows how things are.
 #[derive(Parser, Debug)]
 #[command(name = "portcullis", version, disable_help_subcommand = true)]
 #[command(infer_subcommands = false, arg_required_else_help = true)]
@@ -26,8 +31,14 @@ pub(crate) enum Command {
     /// The process that `run` starts and watches over
     #[command(name = GATEWAY_COMMAND, hide = true)]
     GatewayProcess(GatewayProcessArgs),
+    /// Have the running gateway take a configuration file, whole or not at all
+    Apply(ChangeArgs),
+    /// Show what `apply` would change
+    Diff(ChangeArgs),
     /// Ask the running gateway how things are
     Show(ShowArgs),
+    /// End flows
+    Flush(FlushArgs),
     /// Print a JSON Schema of the configuration file
     Schema,
     /// Print a script that completes this command's arguments
@@ -69,6 +80,30 @@ pub(crate) struct GatewayProcessArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct ChangeArgs {
+    /// The configuration file
+    pub(crate) file: PathBuf,
+    /// The gateway's control socket [default: /run/portcullis/<the name in the file>.sock]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct FlushArgs {
+    #[command(subcommand)]
+    pub(crate) what: Flushable,
+    /// The gateway's control socket [default: this host's, or the only one in /run/portcullis]
+    #[arg(long, value_name = "PATH", global = true)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Flushable {
+    /// Flows: some of them, or all. What they carry must be let in again as something new
+    Flows(FlushFlowsArgs),
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
     #[command(subcommand)]
     pub(crate) what: What,
@@ -103,6 +138,19 @@ pub(crate) enum What {
         #[arg(long)]
         interface: Option<String>,
     },
+    /// Flows, with both directions' traffic, their translation, and the rule that let them in
+    Flows(FlowsArgs),
+    /// Address translation: pools and their ports, forwardings, static translations
+    Nat {
+        /// Also the mappings, that is what inside ports are called outside
+        #[arg(long)]
+        mappings: bool,
+        /// Also the mappings of inside hosts of this network or with this address, only those
+        #[arg(long, value_name = "NETWORK", value_parser = parse_network)]
+        source: Option<IpNet>,
+    },
+    /// The firewall's rules, and how often each decided
+    Firewall,
     /// Dropped packets, by reason
     Drops {
         /// Also reasons for which nothing was dropped

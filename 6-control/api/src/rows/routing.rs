@@ -1,51 +1,11 @@
-//! The rows of answers. Units are in the names of fields, or in their descriptions.
+//! Interfaces, routes, neighbours.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-
-/// What an answer is made of.
-pub trait Row: Serialize + DeserializeOwned {}
-
-macro_rules! names {
-    ($( $(#[$doc:meta])* $name:ident { $( $(#[$of:meta])* $variant:ident = $text:literal, )+ } )+) => { $(
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-        pub enum $name {
-            $( $(#[$of])* #[serde(rename = $text)] $variant, )+
-        }
-
-        impl $name {
-            /// As it is written in answers and tables.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $( Self::$variant => $text, )+ }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.name())
-            }
-        }
-    )+ };
-}
 
 names! {
-    /// The mode of seccomp(2), from /proc.
-    SeccompMode {
-        /// Every system call is allowed.
-        Disabled = "disabled",
-        /// Only read, write and exit.
-        Strict = "strict",
-        /// A filter decides.
-        Filter = "filter",
-    }
-
     /// What a route does with packets.
     RouteKind {
         /// Forwards them by its next hops.
@@ -93,41 +53,6 @@ names! {
         /// Its link needs no resolution.
         NoArp = "noarp",
     }
-}
-
-/// A thread, as it is read back from /proc.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct ThreadRow {
-    /// Its name, as `top -H` shows it.
-    pub name: String,
-    /// The kernel's number of it.
-    pub tid: u32,
-    /// What it does in the gateway: `io`, `pipeline`, `trap`, `vpc-manager`, `control`.
-    pub role: String,
-    /// The network namespace it is in: a name, or `private`, or `host`.
-    pub namespace: String,
-    /// The CPUs it may run on, as the kernel lists them: `2-3`.
-    pub cpus_allowed: String,
-    /// The CPU it ran on last.
-    pub last_cpu: u32,
-    /// Names of the capabilities in its effective set: `CAP_NET_RAW`.
-    pub cap_effective: Vec<String>,
-    /// Those in its permitted set.
-    pub cap_permitted: Vec<String>,
-    /// Those in its inheritable set.
-    pub cap_inheritable: Vec<String>,
-    /// Those in its bounding set.
-    pub cap_bounding: Vec<String>,
-    /// Those in its ambient set.
-    pub cap_ambient: Vec<String>,
-    /// Whether no execve(2) can give it more privileges.
-    pub no_new_privs: bool,
-    /// Its seccomp mode.
-    pub seccomp: SeccompMode,
-    /// Processor time it has used, user and system, in seconds.
-    pub cpu_time_seconds: f64,
-    /// Its state, the letter of proc(5): `R` runs, `S` sleeps.
-    pub state: String,
 }
 
 /// An interface of the gateway.
@@ -212,51 +137,6 @@ pub struct NeighborRow {
     pub state: NeighborState,
 }
 
-/// Packets that were dropped for one reason.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct DropRow {
-    /// The reason's name: `ttl-exceeded`.
-    pub reason: String,
-    /// How many, since the start.
-    pub packets: u64,
-    /// What it means.
-    pub help: String,
-}
-
-/// A counter.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct CounterRow {
-    /// Its name.
-    pub name: String,
-    /// What it counts for: `interface` = `wan`, `worker` = `0`.
-    pub labels: BTreeMap<String, String>,
-    /// How many, since the start.
-    pub value: u64,
-    /// What it means.
-    pub help: String,
-}
-
-/// The configuration that the gateway runs with.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct ConfigRow {
-    /// The file that it was read from.
-    pub file: String,
-    /// It as a file, defaults written out.
-    pub toml: String,
-    /// It as JSON, with the names of the file.
-    pub config: serde_json::Value,
-}
-
-impl Row for ThreadRow {}
-impl Row for InterfaceRow {}
-impl Row for RouteRow {}
-impl Row for NeighborRow {}
-impl Row for DropRow {}
-impl Row for CounterRow {}
-impl Row for ConfigRow {}
-/// A row as it came, for programs that pass it on.
-impl Row for Box<RawValue> {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,11 +163,5 @@ mod tests {
             r#"{"vrf":0,"prefix":"192.0.2.0/24","kind":"unicast","protocol":"bgp","metric":20,"next_hops":[{"via":"203.0.113.254","interface":"wan","weight":1,"state":"resolved"}],"installed":true}"#
         );
         assert_eq!(serde_json::from_str::<RouteRow>(&text).expect("readable"), route);
-    }
-
-    #[test]
-    fn names_in_tables_are_those_in_json() {
-        assert_eq!(serde_json::json!(NeighborState::NoArp), NeighborState::NoArp.name());
-        assert_eq!(serde_json::json!(SeccompMode::Filter), SeccompMode::Filter.name());
     }
 }

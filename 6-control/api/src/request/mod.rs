@@ -1,10 +1,18 @@
 //! What a client may ask.
 
-use std::net::IpAddr;
+mod change;
+mod flows;
+mod protocol;
+mod routing;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub(crate) use change::announces_a_file;
+pub use change::{Change, ConfigFile};
+pub use flows::{FlowFilter, FlowQuery, FlowSort, FlushFlows, NatQuery, parse_network};
+pub use protocol::{BadProtocol, IpProtocol};
+pub use routing::{NeighborFilter, RouteFilter};
 
 /// One request: a line with an object whose key names what to do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -12,6 +20,10 @@ use serde_json::{Map, Value};
 pub enum Request {
     /// `{"show": ...}`: the answer's rows tell how things are.
     Show(Show),
+    /// `{"flush": ...}`: something is ended.
+    Flush(Flush),
+    /// `{"apply": ...}`, `{"diff": ...}`: what becomes of the configuration.
+    Change(Change),
 }
 
 /// What to show, and which of it.
@@ -32,30 +44,20 @@ pub enum Show {
     Counters {},
     /// The running configuration, in one row: [`ConfigRow`](crate::rows::ConfigRow).
     Config {},
+    /// The flows: [`FlowRow`](crate::rows::FlowRow).
+    Flows(FlowQuery),
+    /// Address translation: [`NatRow`](crate::rows::NatRow).
+    Nat(NatQuery),
+    /// The firewall's rules, in their order, then its defaults: [`RuleRow`](crate::rows::RuleRow).
+    Firewall {},
 }
 
-/// Which routes; all conditions must hold.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RouteFilter {
-    /// The one by which packets to this address are forwarded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<IpAddr>,
-    /// The one to this network, and those to networks inside of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<IpNet>,
-    /// Those of a routing protocol: `kernel`, `static`, `bgp`, `ospf`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<String>,
-}
-
-/// Which neighbours.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NeighborFilter {
-    /// Those on this interface.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interface: Option<String>,
+/// What to end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "flush", rename_all = "snake_case")]
+pub enum Flush {
+    /// Flows, and what depends on them. One row says how many: [`FlushRow`](crate::rows::FlushRow).
+    Flows(FlushFlows),
 }
 
 /// Why a line is no request.
@@ -65,11 +67,16 @@ pub enum BadRequest {
     #[error("a request is one JSON object in one line: {0}")]
     NotAnObject(serde_json::Error),
     /// It does not say what to do.
-    #[error("unknown request: expected an object with the key `show`")]
+    #[error("unknown request: expected an object with the key `show`, `flush`, `apply` or `diff`")]
     Unknown,
     /// It says so, but not rightly.
-    #[error("bad `show` request: {0}")]
-    Show(serde_json::Error),
+    #[error("bad `{verb}` request: {source}")]
+    Bad {
+        /// What it says to do.
+        verb: &'static str,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
 }
 
 impl Request {
@@ -80,22 +87,15 @@ impl Request {
     pub fn parse(line: &[u8]) -> Result<Self, BadRequest> {
         let object: Map<String, Value> =
             serde_json::from_slice(line).map_err(BadRequest::NotAnObject)?;
-        if object.contains_key("show") {
-            Show::deserialize(Value::Object(object)).map(Self::Show).map_err(BadRequest::Show)
-        } else {
-            Err(BadRequest::Unknown)
-        }
-    }
-}
-
-impl RouteFilter {
-    /// Whether a route is one that was asked for, as far as the route alone can tell: whether it
-    /// is the longest match of [`Self::to`], only the table knows.
-    #[must_use]
-    pub fn admits(&self, prefix: &IpNet, protocol: &str) -> bool {
-        self.to.is_none_or(|address| prefix.contains(&address))
-            && self.prefix.is_none_or(|outer| outer.contains(prefix))
-            && self.protocol.as_deref().is_none_or(|wanted| wanted == protocol)
+        let verb = ["show", "flush", "apply", "diff"].into_iter().find(|&v| object.contains_key(v));
+        let verb = verb.ok_or(BadRequest::Unknown)?;
+        let object = Value::Object(object);
+        let request = match verb {
+            "show" => Show::deserialize(object).map(Self::Show),
+            "flush" => Flush::deserialize(object).map(Self::Flush),
+            _ => Change::deserialize(object).map(Self::Change),
+        };
+        request.map_err(|source| BadRequest::Bad { verb, source })
     }
 }
 
@@ -134,21 +134,6 @@ mod tests {
             let error = parsed(line).expect_err(line);
             assert!(error.contains(expected), "{line}: {error}");
         }
-    }
-
-    #[test]
-    fn filters_of_routes_hold_together() {
-        let prefix: IpNet = "10.1.0.0/16".parse().expect("a prefix");
-        let all = RouteFilter::default();
-        assert!(all.admits(&prefix, "bgp"));
-        let bgp_in_10 = RouteFilter {
-            prefix: "10.0.0.0/8".parse().ok(),
-            protocol: Some("bgp".into()),
-            ..RouteFilter::default()
-        };
-        assert!(bgp_in_10.admits(&prefix, "bgp"));
-        assert!(!bgp_in_10.admits(&prefix, "static"));
-        assert!(!bgp_in_10.admits(&"0.0.0.0/0".parse().expect("a prefix"), "bgp"));
     }
 
     proptest::proptest! {
