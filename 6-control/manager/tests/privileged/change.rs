@@ -22,7 +22,7 @@ fn blackhole(to: &str) -> StaticRoute {
 fn change(number: u32, routes: Vec<StaticRoute>, wan: &[&str], mtu: u16) -> Change {
     let wan = wan.iter().map(|net| net.parse().expect("a network")).collect();
     Change {
-        policy: Arc::new(Policy { number }),
+        policy: Arc::new(Policy::stateless(number)),
         routes,
         addresses: vec![wan, vec![]],
         mtus: vec![Some(mtu), None],

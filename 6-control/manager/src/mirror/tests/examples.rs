@@ -107,7 +107,7 @@ fn the_path_mtu_of_a_route_is_that_of_its_next_hop_alone() {
 #[test]
 fn a_policy_is_published_at_once_in_one_snapshot_whatever_is_under_way() {
     let number = |session: &Session| session.worker.current().policy.number;
-    let policy = |number| Arc::new(portcullis_policy::Policy { number });
+    let policy = |number| Arc::new(portcullis_policy::Policy::stateless(number));
     let mut session = Session::settled();
     let before = session.cycle.epoch();
     session.cycle.judge_by(policy(1));
@@ -139,7 +139,7 @@ fn a_policy_is_published_at_once_in_one_snapshot_whatever_is_under_way() {
 #[test]
 fn a_policy_waits_for_the_first_reading_of_all_tables() {
     let mut session = Session::new();
-    session.cycle.judge_by(Arc::new(portcullis_policy::Policy { number: 1 }));
+    session.cycle.judge_by(Arc::new(portcullis_policy::Policy::stateless(1)));
     assert_eq!(session.cycle.turn(&mut session.mirror), Next::Idle);
     assert!(!session.cycle.all_judge());
     session.settle();
