@@ -395,6 +395,42 @@ fn the_manager_talks_to_the_kernel_and_changes_what_is_its_own() {
 }
 
 #[test]
+fn control_compiles_a_large_configuration_while_others_allocate_too() {
+    alone("control_compiles_a_large_configuration_while_others_allocate_too", || {
+        let netns = TestNetns::new("big");
+        let compile = |seed: u64| {
+            let names: std::collections::BTreeMap<_, _> =
+                (0..200_000u64).map(|n| (n ^ seed, n.to_string().into_boxed_str())).collect();
+            let mut table = Vec::new();
+            (0..6_000_000u64).for_each(|n| table.push(n.wrapping_mul(seed)));
+            let every_other: Vec<_> = names.into_values().step_by(2).collect();
+            table.sort_unstable();
+            table.dedup();
+            table.shrink_to_fit();
+            std::sync::Arc::new((every_other, table))
+        };
+        // Not under the filter; it shares the allocator's arenas.
+        let (given, taken) = std::sync::mpsc::channel();
+        let other = std::thread::spawn(move || {
+            taken.into_iter().map(|seed| compile(seed).1.len()).sum::<usize>()
+        });
+        spend_a_day(Role::Control, &netns, runtime, move |runtime| {
+            let compile_with_company = |seed: u64| {
+                given.send(seed | 8).unwrap();
+                compile(seed)
+            };
+            let kept: Vec<_> = (1..=3).map(compile_with_company).collect();
+            // The one before goes when the last of those who judged by it has let go.
+            let (sender, receiver) = tokio::sync::oneshot::channel();
+            sender.send(kept).unwrap();
+            let kept = runtime.block_on(receiver).unwrap();
+            assert!(kept.iter().all(|policy| policy.1.len() * size_of::<u64>() > 40 << 20));
+        });
+        assert!(other.join().unwrap() >= 6_000_000);
+    });
+}
+
+#[test]
 fn control_answers_on_its_socket_reads_proc_and_tidies_up() {
     alone("control_answers_on_its_socket_reads_proc_and_tidies_up", || {
         let netns = TestNetns::new("ctl");
