@@ -109,6 +109,8 @@ fn chain(text: &mut String, name: &str, hook: &str, lines: &[String]) {
 fn masquerade(it: &Masquerade) -> String {
     let Masquerade { source, out, .. } = it;
     let random = if it.fully_random { " fully-random" } else { "" };
+    // RFC 4787, REQ-2: one address for all flows of a host.
+    let paired = if it.fully_random { "fully-random" } else { "persistent" };
     let selection = format!("oifname {out} ip saddr {source}");
     // Ports are of protocols that have some.
     match (&it.pool, &it.ports) {
@@ -117,10 +119,10 @@ fn masquerade(it: &Masquerade) -> String {
             "{selection} meta l4proto {{ tcp, udp }} masquerade to :{ports}{random}\n\
              {selection} masquerade{random}"
         ),
-        (Some(pool), None) => format!("{selection} snat ip to {pool}{random}"),
+        (Some(pool), None) => format!("{selection} snat ip to {pool} {paired}"),
         (Some(pool), Some(ports)) => format!(
-            "{selection} meta l4proto {{ tcp, udp }} snat ip to {pool}:{ports}{random}\n\
-             {selection} snat ip to {pool}{random}"
+            "{selection} meta l4proto {{ tcp, udp }} snat ip to {pool}:{ports} {paired}\n\
+             {selection} snat ip to {pool} {paired}"
         ),
     }
 }

@@ -42,11 +42,13 @@ fn a_forwarded_port_is_reached_from_outside(forwarder: Forwarder) {
     let lab = Lab::new("a_forwarded_port_is_reached_from_outside");
     let site = Site::new(&lab, forwarder, &policy());
     let _inside = Reflector::start(&site.inside, "443 53");
-    for dial in
-        [Dial::tcp("203.0.113.1:8443"), Dial::tcp("203.0.113.3:80"), Dial::udp("203.0.113.1:5353")]
-    {
-        let dial = dial.from("203.0.113.254:3000").bytes(1000);
-        assert_eq!(dial.seen(&site.outside).to_string(), "203.0.113.254:3000", "{dial:?}");
+    for (dial, from) in [
+        (Dial::tcp("203.0.113.1:8443"), "203.0.113.254:3000"),
+        (Dial::tcp("203.0.113.3:80"), "203.0.113.254:3002"),
+        (Dial::udp("203.0.113.1:5353"), "203.0.113.253:3000"),
+    ] {
+        let dial = dial.from(from).bytes(1000);
+        assert_eq!(dial.seen(&site.outside).to_string(), from, "{dial:?}");
     }
     let long = Dial::tcp("203.0.113.1:8443").from("203.0.113.254:3001").bytes(2_000_000);
     assert_eq!(long.seen(&site.outside).to_string(), "203.0.113.254:3001");
