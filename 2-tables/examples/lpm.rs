@@ -181,7 +181,7 @@ macro_rules! report {
         speeds(&reader, "inside ", &$inside);
         let changes: Vec<_> =
             (0..10_000).map(|_| routes[$random.below(routes.len() as u64) as usize].0).collect();
-        let generation = writer.generation();
+        let rebuilds = writer.rebuilds();
         let start = Instant::now();
         let mut epoch = 0;
         for (n, net) in changes.iter().enumerate() {
@@ -196,7 +196,7 @@ macro_rules! report {
         let per_change = start.elapsed().as_nanos() as f64 / (2.0 * changes.len() as f64);
         println!(
             "    withdraw and announce: {per_change:.0} ns each, {} rebuilds",
-            writer.generation() - generation
+            writer.rebuilds() - rebuilds
         );
     }};
 }

@@ -43,7 +43,7 @@ fn assert_table_is_as_routes_say(table: &FibWriter4, random: &mut Random) {
 fn an_ipv4_table_grows_from_one_route_to_wide_entries_and_stays_right() {
     let mut random = Random(1);
     let mut table = FibWriter4::new().expect("memory");
-    let mut generations = vec![table.generation()];
+    let mut rebuilds = vec![table.rebuilds()];
     let mut sizes = vec![table.reader().bytes()];
     table.insert(Ipv4Net::default(), NextHopId(9)).expect("room");
     for n in 0..20_000 {
@@ -51,19 +51,19 @@ fn an_ipv4_table_grows_from_one_route_to_wide_entries_and_stays_right() {
         if n % 5000 == 0 {
             assert_table_is_as_routes_say(&table, &mut random);
         }
-        if generations.last() != Some(&table.generation()) {
-            generations.push(table.generation());
+        if rebuilds.last() != Some(&table.rebuilds()) {
+            rebuilds.push(table.rebuilds());
             sizes.push(table.reader().bytes());
         }
     }
     assert!(sizes[0] < 2 << 20, "a small table is small");
     assert!((32 << 20..64 << 20).contains(sizes.last().expect("one")), "{sizes:?}");
-    assert!(generations.len() < 10, "it grows by doubling, not by steps: {generations:?}");
+    assert!(rebuilds.len() < 10, "it grows by doubling, not by steps: {rebuilds:?}");
     assert_table_is_as_routes_say(&table, &mut random);
 
-    let narrow = table.generation();
+    let narrow = table.rebuilds();
     table.insert(random.net4(), NextHopId(1 << 15)).expect("room in wide entries");
-    assert_eq!(table.generation(), narrow + 1);
+    assert_eq!(table.rebuilds(), narrow + 1);
     assert_table_is_as_routes_say(&table, &mut random);
 
     let routes: Vec<_> = table.iter().collect();
@@ -72,7 +72,7 @@ fn an_ipv4_table_grows_from_one_route_to_wide_entries_and_stays_right() {
     }
     assert!(table.is_empty());
     assert_table_is_as_routes_say(&table, &mut random);
-    assert_eq!(table.generation(), narrow + 1, "it never shrinks");
+    assert_eq!(table.rebuilds(), narrow + 1, "it never shrinks");
 }
 
 #[test]
@@ -105,10 +105,10 @@ fn memory_that_is_reclaimed_is_used_again_and_memory_that_is_not_makes_the_table
             }
         }
     };
-    let start = table.generation();
+    let start = table.rebuilds();
     flap(&mut table, true);
-    assert_eq!(table.generation(), start);
+    assert_eq!(table.rebuilds(), start);
     flap(&mut table, false);
-    assert!(table.generation() > start);
+    assert!(table.rebuilds() > start);
     assert!(table.reader().bytes() < 4 << 20, "built anew in the same size, not ever larger");
 }

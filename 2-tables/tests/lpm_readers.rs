@@ -94,7 +94,7 @@ macro_rules! flip_under_readers {
                     }
                 });
             }
-            let mut generation = table.generation();
+            let mut rebuilds = table.rebuilds();
             while rounds.load(Ordering::Relaxed) < 4000 && !stop.load(Ordering::Relaxed) {
                 for _ in 0..8 {
                     let n = random.next() as usize % routes.len();
@@ -104,10 +104,10 @@ macro_rules! flip_under_readers {
                     }
                     .expect("room");
                 }
-                let epoch = if table.generation() == generation {
+                let epoch = if table.rebuilds() == rebuilds {
                     publisher.advance()
                 } else {
-                    generation = table.generation();
+                    rebuilds = table.rebuilds();
                     publisher.publish(table.reader())
                 };
                 table.retire(epoch);

@@ -1,6 +1,6 @@
 //! What a worker counts.
 
-use portcullis_packet::{Counter, DropCounters};
+use portcullis_packet::{Counter, DropCounters, Gauge};
 
 /// Packets and bytes of one kind.
 #[derive(Debug, Default)]
@@ -39,4 +39,14 @@ pub struct WorkerCounters {
     pub pieces: Counter,
     /// Batches processed.
     pub batches: Counter,
+    /// Flows that there are now.
+    pub flows: Gauge,
+    /// Flows that began.
+    pub flows_opened: Counter,
+    /// Flows that ended because a new configuration does not allow them.
+    pub flows_revoked: Counter,
+    /// ICMP and ICMPv6 errors passed on because they belong to a flow.
+    pub icmp_related: Counter,
+    /// TCP resets sent for the firewall.
+    pub resets: Counter,
 }

@@ -15,6 +15,7 @@ mod outbox;
 mod pieces;
 mod punt;
 mod rate;
+mod stateful;
 mod worker;
 
 pub use counters::{Traffic, WorkerCounters};
@@ -22,4 +23,8 @@ pub use hold::{HoldQueue, Resolve};
 pub use outbox::Outbox;
 pub use punt::PuntLimiter;
 pub use rate::{IcmpLimiter, RESOLUTION_TIMEOUT, Rate};
+pub use stateful::{
+    Conn, EVENTS, Event, Events, Hold, Inquiry, LineFlags, Record, RuleEvent, State, StateConfig,
+    Table, Translation,
+};
 pub use worker::{Worker, WorkerLimits};

@@ -10,9 +10,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_packet::{
-    BATCH, DropReason, IfIndex, Instant, NextHopId, Offload, Packet, Pool, PoolLimits, PuntClass,
-    Verdict,
+    BATCH, DropReason, Epoch, IfIndex, Instant, NextHopId, Offload, Packet, Pool, PoolLimits,
+    PuntClass, Verdict,
 };
+use portcullis_reassembly::{FragmentKey, Reassembly};
 use portcullis_routing::{
     Adjacency, Complaint, Family, Fate, Interface, NextHop, Snapshot, V4, V6, Way, decide, way_back,
 };
@@ -26,6 +27,7 @@ use crate::outbox::Outbox;
 use crate::pieces;
 use crate::punt::PuntLimiter;
 use crate::rate::IcmpLimiter;
+use crate::stateful::{State, StatefulLanes};
 
 /// What a worker has of its own.
 #[derive(Clone, Copy, Debug)]
@@ -44,27 +46,38 @@ impl Default for WorkerLimits {
 /// their verdicts.
 #[derive(Debug)]
 pub struct Worker {
-    counters: Arc<WorkerCounters>,
+    pub(crate) counters: Arc<WorkerCounters>,
     lanes4: Lanes<u32>,
     lanes6: Lanes<u128>,
     slow4: Vec<Lane<u32>>,
     slow6: Vec<Lane<u128>>,
-    rest: Rest,
+    pub(crate) flow_lanes: StatefulLanes,
+    /// Flows, mappings and fragments; none as long as the policy asks for none.
+    state: Option<Box<State>>,
+    /// The newest epoch of the tables.
+    epoch: Epoch,
+    pub(crate) rest: Rest,
 }
 
 /// What only the less usual packets need.
 #[derive(Debug)]
-struct Rest {
+pub(crate) struct Rest {
     pool: Pool,
     hold: HoldQueue,
-    icmp: IcmpLimiter,
+    pub(crate) icmp: IcmpLimiter,
     punts: PuntLimiter,
     /// Packets of this batch that are to be held: their slots, and what for.
-    to_hold: Vec<(usize, Resolve)>,
+    pub(crate) to_hold: Vec<(usize, Resolve)>,
+    /// Fragments of this batch that wait for their first one: their slots, and of which packet.
+    pub(crate) to_reassemble: Vec<(usize, FragmentKey)>,
     /// Pieces that take the place of packets of this batch.
     pieces: Vec<Packet>,
     released: Vec<Packet>,
     expired: Vec<Packet>,
+    /// Fragments whose first one has come.
+    pub(crate) ready: Vec<Packet>,
+    /// Fragments that found no room to wait in.
+    unheld: Vec<Packet>,
 }
 
 impl Worker {
@@ -77,17 +90,59 @@ impl Worker {
             lanes6: Lanes::new(),
             slow4: Vec::with_capacity(BATCH),
             slow6: Vec::with_capacity(BATCH),
+            flow_lanes: StatefulLanes::new(),
+            state: None,
+            epoch: Epoch(0),
             rest: Rest {
                 pool: Pool::new(limits.pool),
                 hold: HoldQueue::new(),
                 icmp: IcmpLimiter::new(),
                 punts: PuntLimiter::new(),
                 to_hold: Vec::with_capacity(BATCH),
+                to_reassemble: Vec::with_capacity(BATCH),
                 pieces: Vec::with_capacity(BATCH),
                 released: Vec::with_capacity(HoldQueue::PACKETS),
                 expired: Vec::with_capacity(HoldQueue::PACKETS),
+                ready: Vec::with_capacity(4 * BATCH),
+                unheld: Vec::with_capacity(BATCH),
             },
         }
+    }
+
+    /// Whether something is due by time, so that [`Self::tick`] is to be called to learn when.
+    #[must_use]
+    pub fn has_deadlines(&self) -> bool {
+        self.held() > 0 || self.state.as_deref().is_some_and(State::has_deadlines)
+    }
+
+    /// Gives it what it remembers flows in, for policies that ask for that; see [`State::new`]. What it had is
+    /// given back, to be freed elsewhere.
+    pub fn equip(&mut self, state: Box<State>) -> Option<Box<State>> {
+        self.state.replace(state)
+    }
+
+    /// What it remembers, if it does.
+    pub fn state(&mut self) -> Option<&mut State> {
+        self.state.as_deref_mut()
+    }
+
+    /// To be called with the newest epoch before each call that is given a snapshot: flows are checked again
+    /// when it moved.
+    #[inline]
+    pub fn refreshed(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Lends the state out, so that worker and state can be changed side by side.
+    fn with_state<T>(&mut self, call: impl FnOnce(&mut Self, &mut State) -> T) -> Option<T> {
+        let mut state = self.state.take()?;
+        let result = call(self, &mut state);
+        self.state = Some(state);
+        Some(result)
     }
 
     /// How many packets wait for a link-layer address.
@@ -116,6 +171,22 @@ impl Worker {
     /// `batch`, with verdicts), addresses asked for again, waiting given up. Call it after each new
     /// snapshot, and at the time it answers.
     pub fn tick(
+        &mut self,
+        snapshot: &Snapshot,
+        now: Instant,
+        batch: &mut Vec<Packet>,
+        out: &mut Outbox,
+    ) -> Option<Instant> {
+        let flows = self.with_state(|worker, state| worker.tick_flows(state, snapshot, now, batch));
+        let held = self.tick_held(snapshot, now, batch, out);
+        match (flows.flatten(), held) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The same, of what waits for a neighbour.
+    fn tick_held(
         &mut self,
         snapshot: &Snapshot,
         now: Instant,
@@ -151,7 +222,10 @@ impl Worker {
 
     /// Passes frames from the taps on to the devices: each goes out of its `tx_if` as it is, or as what
     /// the device takes. Leaves verdicts like [`Self::process`].
-    pub fn inject(&mut self, snapshot: &Snapshot, batch: &mut Vec<Packet>) {
+    pub fn inject(&mut self, snapshot: &Snapshot, batch: &mut Vec<Packet>, now: Instant) {
+        if snapshot.policy.is_stateful() {
+            self.with_state(|worker, state| worker.remember_all_own(state, snapshot, batch, now));
+        }
         let mut sent = 0;
         for packet in batch.iter_mut() {
             let meta = packet.meta();
@@ -183,6 +257,7 @@ impl Worker {
         }
         batch.append(&mut left);
         self.rest.expired = left;
+        self.with_state(|worker, state| worker.stop_flows(state, batch));
     }
 
     fn route(
@@ -192,6 +267,16 @@ impl Worker {
         now: Instant,
         out: &mut Outbox,
     ) {
+        if snapshot.policy.is_stateful() {
+            let routed = self.with_state(|worker, state| {
+                worker.route_by_flow(state, snapshot, batch, now, out);
+            });
+            if routed.is_none() {
+                // Never past a firewall: without memory for flows there is no way through.
+                self.drop_all(batch);
+            }
+            return;
+        }
         let mut taken_out = false;
         let mut first = 0;
         for chunk in batch.chunks_mut(BATCH) {
@@ -200,7 +285,7 @@ impl Worker {
             first += chunk.len();
         }
         if taken_out {
-            self.take_out(batch, now, out);
+            self.take_out(None, batch, now, out);
         }
         self.add_pieces(batch);
     }
@@ -295,28 +380,56 @@ impl Worker {
         let Some(packet) = chunk.get_mut(lane.slot) else { return false };
         let (meta, frame) = packet.parts_mut();
         let fate = decide::<F>(snapshot, meta, frame, &lane.inspected, lane.next_hop);
-        let length = u64::from(lane.inspected.length);
-        let verdict = match fate {
+        let (slot, length) = (first + lane.slot, lane.inspected.length);
+        let verdict = self.carry_out::<F>(snapshot, packet, slot, fate, length, now, |_| ());
+        packet.meta_mut().verdict = verdict;
+        matches!(verdict, Verdict::Punt(_) | Verdict::Hold)
+    }
+
+    /// Does what was decided about a packet. `translate` is called on one that leaves or is punted, and
+    /// on no other: what waits, or is complained about, does so as its sender sent it.
+    #[expect(clippy::too_many_arguments, reason = "all that was found out about one packet")]
+    pub(crate) fn carry_out<F: Complain>(
+        &mut self,
+        snapshot: &Snapshot,
+        packet: &mut Packet,
+        slot: usize,
+        fate: Fate,
+        length: u16,
+        now: Instant,
+        translate: impl FnOnce(&mut Packet),
+    ) -> Verdict {
+        let length = u64::from(length);
+        match fate {
             Fate::Transmit(id, adjacency) => {
+                translate(packet);
                 self.send::<F>(snapshot, packet, id, &adjacency, length, |_, _| {
                     Ok(Verdict::Transmit)
                 })
             }
             Fate::Fragment(id, adjacency) => {
+                translate(packet);
                 self.send::<F>(snapshot, packet, id, &adjacency, length, |packet, rest| {
                     pieces::fragment(packet, adjacency.mtu, &mut rest.pool, &mut rest.pieces)
                 })
             }
             Fate::Finish(id, adjacency) => {
+                translate(packet);
                 let device = snapshot.interface(adjacency.interface).map(|i| i.offload);
                 self.send::<F>(snapshot, packet, id, &adjacency, length, |packet, rest| {
                     let Rest { pool, pieces, .. } = rest;
                     pieces::finish(packet, device.unwrap_or_default(), pool, pieces)
                 })
             }
-            Fate::Punt(class) => self.punt(class, now),
+            Fate::Punt(class) => {
+                let verdict = self.punt(class, now);
+                if matches!(verdict, Verdict::Punt(_)) {
+                    translate(packet);
+                }
+                verdict
+            }
             Fate::Hold(interface, address) => {
-                self.rest.to_hold.push((first + lane.slot, Resolve { interface, address }));
+                self.rest.to_hold.push((slot, Resolve { interface, address }));
                 Verdict::Hold
             }
             Fate::Drop(reason, complaint) => {
@@ -327,7 +440,7 @@ impl Worker {
                         Verdict::Transmit
                     }
                     Some(Way::Wait(interface, address)) => {
-                        self.rest.to_hold.push((first + lane.slot, Resolve { interface, address }));
+                        self.rest.to_hold.push((slot, Resolve { interface, address }));
                         // What has a way out already is not routed again when it has waited.
                         packet.meta_mut().tx_if = interface;
                         Verdict::Hold
@@ -335,9 +448,7 @@ impl Worker {
                     None => dropped,
                 }
             }
-        };
-        packet.meta_mut().verdict = verdict;
-        matches!(verdict, Verdict::Punt(_) | Verdict::Hold)
+        }
     }
 
     fn send<F: Complain>(
@@ -364,12 +475,19 @@ impl Worker {
         }
     }
 
-    fn drop(&self, reason: DropReason) -> Verdict {
+    #[cold]
+    fn drop_all(&self, batch: &mut [Packet]) {
+        for packet in batch {
+            packet.meta_mut().verdict = self.drop(DropReason::FlowTableFull);
+        }
+    }
+
+    pub(crate) fn drop(&self, reason: DropReason) -> Verdict {
         self.counters.drops.add(reason, 1);
         Verdict::Drop(reason)
     }
 
-    fn punt(&mut self, class: PuntClass, now: Instant) -> Verdict {
+    pub(crate) fn punt(&mut self, class: PuntClass, now: Instant) -> Verdict {
         match self.rest.punts.allow(class, now) {
             Ok(()) => Verdict::Punt(class),
             Err(reason) => self.drop(reason),
@@ -406,10 +524,19 @@ impl Worker {
 
     /// Moves the packets that are punted or held out of the batch.
     #[cold]
-    fn take_out(&mut self, batch: &mut Vec<Packet>, now: Instant, out: &mut Outbox) {
+    pub(crate) fn take_out(
+        &mut self,
+        mut reassembly: Option<&mut Reassembly>,
+        batch: &mut Vec<Packet>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         let Self { counters, rest, .. } = self;
         rest.to_hold.sort_unstable_by_key(|&(slot, _)| slot);
+        rest.to_reassemble.sort_unstable_by_key(|&(slot, _)| slot);
         let mut to_hold = rest.to_hold.drain(..).peekable();
+        let mut to_reassemble = rest.to_reassemble.drain(..).peekable();
+        let mut unheld = 0;
         let mut refused = std::mem::take(&mut rest.expired);
         let seen = Cell::new(0);
         let leaving = batch.extract_if(.., |packet| {
@@ -425,6 +552,18 @@ impl Worker {
                 continue;
             }
             let slot = seen.get() - 1;
+            if let Some((_, key)) = to_reassemble.next_if(|&(at, _)| at == slot) {
+                let kept = match &mut reassembly {
+                    Some(reassembly) => reassembly.hold(key, packet),
+                    None => Some(packet),
+                };
+                if let Some(mut packet) = kept {
+                    packet.meta_mut().verdict = Verdict::Drop(DropReason::FragmentQueueFull);
+                    unheld += 1;
+                    rest.unheld.push(packet);
+                }
+                continue;
+            }
             let Some((_, awaited)) = to_hold.next_if(|&(at, _)| at == slot) else {
                 refused.push(packet);
                 continue;
@@ -448,7 +587,9 @@ impl Worker {
             packet.meta_mut().verdict = Verdict::Drop(DropReason::HoldQueueFull);
         }
         batch.append(&mut refused);
-        drop(to_hold);
+        counters.drops.add(DropReason::FragmentQueueFull, unheld);
+        batch.append(&mut rest.unheld);
+        drop((to_hold, to_reassemble));
         rest.expired = refused;
     }
 
@@ -500,7 +641,7 @@ impl Worker {
         }
     }
 
-    fn add_pieces(&mut self, batch: &mut Vec<Packet>) {
+    pub(crate) fn add_pieces(&mut self, batch: &mut Vec<Packet>) {
         let pieces = &mut self.rest.pieces;
         if !pieces.is_empty() {
             self.counters.pieces.add(pieces.len() as u64);
@@ -550,7 +691,12 @@ fn forward<F: Family>(
 }
 
 /// Addresses a frame to a neighbour.
-fn depart(snapshot: &Snapshot, packet: &mut Packet, id: NextHopId, adjacency: &Adjacency) {
+pub(crate) fn depart(
+    snapshot: &Snapshot,
+    packet: &mut Packet,
+    id: NextHopId,
+    adjacency: &Adjacency,
+) {
     let (meta, frame) = packet.parts_mut();
     if let Some(macs) = frame.first_chunk_mut() {
         *macs = adjacency.macs;

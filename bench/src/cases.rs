@@ -1,15 +1,17 @@
 //! What is measured: tables, and the destinations of the packets.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use portcullis_packet::{IfIndex, Mac, NextHopId, TxOffload, VrfId};
 use portcullis_routing::{Adjacency, Interface, NextHop, NextHops, Snapshot, UsedMarks, Vrf};
 use portcullis_tables::lpm::{FibWriter4, FibWriter6};
 use portcullis_tables::neighbors::NeighborTable;
+use portcullis_wire::Tuple;
 
 use crate::rng::Rng;
-use crate::routes;
+use crate::{policy, routes};
 
 /// One line of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +21,28 @@ pub(crate) enum Case {
     Ip4Million,
     Ip6One,
     Ip6QuarterMillion,
+    /// A stateful firewall with so many established flows.
+    Firewall(Flows),
+    /// The same with every flow masqueraded.
+    Nat(Flows),
+}
+
+/// How many flows there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Flows {
+    One,
+    TenThousand,
+    Million,
+}
+
+impl Flows {
+    pub(crate) const fn count(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::TenThousand => 10_000,
+            Self::Million => 1_000_000,
+        }
+    }
 }
 
 /// How many next hops the routes are spread over.
@@ -31,6 +55,7 @@ const DESTINATIONS: usize = 1 << 20;
 pub(crate) enum Destinations {
     Ip4(Vec<u32>),
     Ip6(Vec<u128>),
+    Flows(Vec<Tuple<u32>>),
 }
 
 impl Destinations {
@@ -38,17 +63,24 @@ impl Destinations {
         match self {
             Self::Ip4(all) => all.len(),
             Self::Ip6(all) => all.len(),
+            Self::Flows(all) => all.len(),
         }
     }
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Ip4One,
         Self::Ip4TwentyThousand,
         Self::Ip4Million,
         Self::Ip6One,
         Self::Ip6QuarterMillion,
+        Self::Firewall(Flows::One),
+        Self::Firewall(Flows::TenThousand),
+        Self::Firewall(Flows::Million),
+        Self::Nat(Flows::One),
+        Self::Nat(Flows::TenThousand),
+        Self::Nat(Flows::Million),
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -58,6 +90,20 @@ impl Case {
             Self::Ip4Million => "ip4-1m",
             Self::Ip6One => "ip6-1",
             Self::Ip6QuarterMillion => "ip6-250k",
+            Self::Firewall(Flows::One) => "firewall-1",
+            Self::Firewall(Flows::TenThousand) => "firewall-10k",
+            Self::Firewall(Flows::Million) => "firewall-1m",
+            Self::Nat(Flows::One) => "nat-1",
+            Self::Nat(Flows::TenThousand) => "nat-10k",
+            Self::Nat(Flows::Million) => "nat-1m",
+        }
+    }
+
+    /// How many flows the gateway remembers; none if it is stateless.
+    pub(crate) fn flows(self) -> Option<usize> {
+        match self {
+            Self::Firewall(flows) | Self::Nat(flows) => Some(flows.count()),
+            _ => None,
         }
     }
 
@@ -67,7 +113,7 @@ impl Case {
 
     pub(crate) fn routes(self) -> usize {
         match self {
-            Self::Ip4One | Self::Ip6One => 1,
+            Self::Ip4One | Self::Ip6One | Self::Firewall(_) | Self::Nat(_) => 1,
             Self::Ip4TwentyThousand => 20_000,
             Self::Ip4Million => 1_000_000,
             Self::Ip6QuarterMillion => 250_000,
@@ -101,6 +147,11 @@ impl Case {
                 let pick = |_| routes::host6(nets[rng.below(nets.len())], &mut rng);
                 Destinations::Ip6((0..DESTINATIONS).map(pick).collect())
             }
+            Self::Firewall(flows) | Self::Nat(flows) => {
+                let net = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8);
+                fib4.load([(net, hop(0))]).expect("the table takes them");
+                Destinations::Flows(policy::tuples(flows.count(), &mut rng))
+            }
         };
         let interfaces = vec![interface("in", 1), interface("out", 2)];
         let out = IfIndex(1);
@@ -116,6 +167,7 @@ impl Case {
             neighbors: NeighborTable::new(0),
             interfaces,
             hash_seed: 0,
+            policy: Arc::new(policy::policy(self)),
         };
         (snapshot, destinations)
     }

@@ -7,14 +7,17 @@
 //! that is not timed. Time is the processor's time-stamp counter, read before and after each batch.
 //!
 //! `--only CASE` measures one case; `--samples N` sets how many; `--instructions` counts them under valgrind; `--rounds CASE N` does N batches of
-//! one case and nothing else, for callgrind.
+//! one case and nothing else, for callgrind; `--setup N` measures, in N samples, how fast flows begin, what applying many rules
+//! costs, and the memory of a flow.
 
 mod alloc;
 mod cases;
 mod instructions;
+mod policy;
 mod rng;
 mod routes;
 mod run;
+mod setup;
 mod table;
 
 use std::process::ExitCode;
@@ -26,6 +29,10 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (cases, samples, json, count) = match parse(&words) {
         Ok(Plan::Measure { cases, samples, json, count }) => (cases, samples, json, count),
+        Ok(Plan::Setup { samples }) => {
+            println!("{}", setup::json(samples));
+            return ExitCode::SUCCESS;
+        }
         Ok(Plan::Rounds { case, count }) => {
             run::Bench::new(case).rounds(count);
             return ExitCode::SUCCESS;
@@ -35,6 +42,7 @@ fn main() -> ExitCode {
                 "{message}\nusage: portcullis-bench [--json] [--instructions] [--only CASE]... [--samples N]"
             );
             eprintln!("       portcullis-bench --rounds CASE N");
+            eprintln!("       portcullis-bench --setup SAMPLES");
             eprintln!("cases: {}", Case::ALL.map(Case::name).join(" "));
             return ExitCode::from(2);
         }
@@ -56,6 +64,7 @@ fn main() -> ExitCode {
 enum Plan {
     Measure { cases: Vec<Case>, samples: usize, json: bool, count: bool },
     Rounds { case: Case, count: u64 },
+    Setup { samples: usize },
 }
 
 fn parse(words: &[&str]) -> Result<Plan, String> {
@@ -68,6 +77,7 @@ fn parse(words: &[&str]) -> Result<Plan, String> {
             "--instructions" => count = true,
             "--only" => cases.push(Case::named(value()?)?),
             "--samples" => samples = number(value()?)? as usize,
+            "--setup" => return Ok(Plan::Setup { samples: number(value()?)? as usize }),
             "--rounds" => {
                 let case = Case::named(value()?)?;
                 return Ok(Plan::Rounds { case, count: number(value()?)? });

@@ -5,14 +5,17 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Instant as Wall;
 
-use portcullis_packet::{BATCH, IfIndex, Instant, Mac, NextHopId, Packet, SMALL_CAPACITY, Verdict};
-use portcullis_pipeline::{Outbox, Worker, WorkerCounters, WorkerLimits};
+use portcullis_packet::{
+    BATCH, IfIndex, Instant, Mac, NextHopId, Packet, SMALL_CAPACITY, Verdict, WorkerId,
+};
+use portcullis_pipeline::{Outbox, State, StateConfig, Worker, WorkerCounters, WorkerLimits};
+use portcullis_policy::Policy;
 use portcullis_routing::Snapshot;
 use portcullis_wire::build::Frame;
-use portcullis_wire::ipv4;
+use portcullis_wire::{Tuple, ipv4};
 
-use crate::alloc;
 use crate::cases::{Case, Destinations};
+use crate::{alloc, policy};
 
 /// Packets in the pool, gone through in turn, as a ring of a device's descriptors would be.
 const POOL: usize = 4096;
@@ -33,6 +36,8 @@ pub(crate) struct Bench {
     counters: Arc<WorkerCounters>,
     outbox: Outbox,
     next: usize,
+    /// Packets that were forwarded before anything was measured.
+    established: u64,
 }
 
 /// What was measured.
@@ -57,7 +62,7 @@ impl Bench {
         let mac = Mac([2, 0, 0, 0, 0, 1]);
         let from = Mac([2, 0, 0, 0, 0, 9]);
         let mut template = match destinations {
-            Destinations::Ip4(_) => {
+            Destinations::Ip4(_) | Destinations::Flows(_) => {
                 Frame::v4([192, 0, 2, 1], [0, 0, 0, 0]).macs(from, mac).udp(1024, 9, &[0; 18])
             }
             Destinations::Ip6(_) => {
@@ -72,9 +77,36 @@ impl Bench {
         }
         let pool = (0..POOL / BATCH).map(|_| packets.split_off(packets.len() - BATCH)).collect();
         let counters = Arc::new(WorkerCounters::default());
-        let worker = Worker::new(Arc::clone(&counters), WorkerLimits::default());
+        let mut worker = Worker::new(Arc::clone(&counters), WorkerLimits::default());
+        if case.flows().is_some() {
+            worker.equip(Box::new(State::new(state_config())));
+        }
         let outbox = Outbox::default();
-        Self { snapshot, destinations, template, pool, worker, counters, outbox, next: 0 }
+        let mut bench = Self {
+            snapshot,
+            destinations,
+            template,
+            pool,
+            worker,
+            counters,
+            outbox,
+            next: 0,
+            established: 0,
+        };
+        bench.establish(case.flows().unwrap_or(0));
+        bench
+    }
+
+    /// Has each flow seen once.
+    fn establish(&mut self, flows: usize) {
+        for batch in 0..flows.div_ceil(BATCH) {
+            let at = batch % self.pool.len();
+            self.generate(at);
+            self.timed_part(at, Instant(clock()));
+        }
+        self.established = self.counters.ip4.packets.get();
+        let there = self.worker.state().map_or(0, |state| state.table().len());
+        assert_eq!(there, flows, "dropped: {:?}", self.counters.drops);
     }
 
     /// Writes the headers of a batch, each with the next destination.
@@ -92,6 +124,7 @@ impl Bench {
                 Destinations::Ip6(all) => {
                     frame[38..54].copy_from_slice(&all[self.next % all.len()].to_be_bytes());
                 }
+                Destinations::Flows(all) => write_tuple(frame, &all[self.next % all.len()]),
             }
             self.next += 1;
         }
@@ -121,11 +154,13 @@ impl Bench {
         let mut found = [NextHopId::NO_ROUTE; BATCH];
         let mut clocks = 0;
         for batch in 0..batches as usize {
-            let at = batch * BATCH % (self.destinations.len() - BATCH);
+            let at = batch * BATCH % (self.destinations.len().saturating_sub(BATCH)).max(1);
             let start = clock();
             match &self.destinations {
                 Destinations::Ip4(all) => vrf.fib4.lookup_batch(&all[at..at + BATCH], &mut found),
                 Destinations::Ip6(all) => vrf.fib6.lookup_batch(&all[at..at + BATCH], &mut found),
+                // What they look up is not a destination.
+                Destinations::Flows(_) => return f64::NAN,
             }
             clocks += clock() - start;
             black_box(&mut found);
@@ -140,6 +175,63 @@ impl Bench {
         self.worker.process(&self.snapshot, packets, now, &mut self.outbox);
     }
 
+    /// Replaces the flow memory.
+    pub(crate) fn equip(&mut self, state: Box<State>) -> Option<Box<State>> {
+        self.worker.equip(state)
+    }
+
+    /// Flows that there are.
+    pub(crate) fn flows(&mut self) -> usize {
+        self.worker.state().map_or(0, |state| state.table().len())
+    }
+
+    /// Memory of the flow table and the mappings.
+    pub(crate) fn state_bytes(&mut self) -> usize {
+        self.worker.state().map_or(0, |state| state.memory_bytes())
+    }
+
+    /// So many batches of which each packet belongs to another flow. Clocks spent.
+    pub(crate) fn begin_flows(&mut self, batches: usize) -> u64 {
+        self.next = 0;
+        let mut clocks = 0;
+        for batch in 0..batches {
+            let at = batch % self.pool.len();
+            self.generate(at);
+            let start = clock();
+            self.timed_part(at, Instant(start));
+            clocks += clock() - start;
+        }
+        clocks
+    }
+
+    /// Clocks that the slowest of some batches took.
+    pub(crate) fn slowest(&mut self, batches: usize) -> u64 {
+        let mut worst = 0;
+        for batch in 0..batches {
+            let at = batch % self.pool.len();
+            self.generate(at);
+            let start = clock();
+            self.timed_part(at, Instant(start));
+            worst = worst.max(clock() - start);
+        }
+        worst
+    }
+
+    /// Packets forwarded so far.
+    pub(crate) fn forwarded(&self) -> u64 {
+        self.counters.ip4.packets.get()
+    }
+
+    /// Another policy from now on.
+    pub(crate) fn publish(&mut self, policy: Arc<Policy>) {
+        self.snapshot.policy = policy;
+    }
+
+    /// Whether flows have not been judged by the newest policy yet.
+    pub(crate) fn is_changing(&mut self) -> bool {
+        self.worker.state().is_some_and(|state| state.is_sweeping())
+    }
+
     /// Batches without a clock, for tools that count instructions.
     pub(crate) fn rounds(&mut self, count: u64) {
         let (clocks, _) = self.sample(count);
@@ -149,7 +241,7 @@ impl Bench {
     /// Fails if a packet was not forwarded: a drop is cheaper than a packet.
     fn check(&self, packets: u64) {
         let forwarded = self.counters.ip4.packets.get() + self.counters.ip6.packets.get();
-        assert_eq!(forwarded, packets, "dropped: {:?}", self.counters.drops);
+        assert_eq!(forwarded - self.established, packets, "dropped: {:?}", self.counters.drops);
     }
 }
 
@@ -188,20 +280,39 @@ pub(crate) fn measure(cases: &[Case], samples: usize) -> Vec<Result> {
     results
 }
 
-fn hertz() -> f64 {
+/// The flow memory that is measured.
+pub(crate) fn state_config() -> StateConfig {
+    StateConfig {
+        worker: WorkerId(0),
+        workers: 1,
+        flows: policy::CAPACITY,
+        seed: 0x5eed_5eed_5eed_5eed,
+    }
+}
+
+/// Makes a template a packet of this flow, checksums included.
+pub(crate) fn write_tuple(frame: &mut [u8], tuple: &Tuple<u32>) {
+    frame[26..30].copy_from_slice(&tuple.src.to_be_bytes());
+    frame[30..34].copy_from_slice(&tuple.dst.to_be_bytes());
+    frame[34..36].copy_from_slice(&tuple.ports.src.to_be_bytes());
+    frame[36..38].copy_from_slice(&tuple.ports.dst.to_be_bytes());
+    ipv4::fill_checksum(&mut frame[14..34]);
+}
+
+pub(crate) fn hertz() -> f64 {
     let (wall, start) = (Wall::now(), clock());
     std::thread::sleep(std::time::Duration::from_millis(200));
     (clock() - start) as f64 / wall.elapsed().as_secs_f64()
 }
 
 #[cfg(target_arch = "x86_64")]
-fn clock() -> u64 {
+pub(crate) fn clock() -> u64 {
     // SAFETY: every x86-64 processor has the instruction.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn clock() -> u64 {
+pub(crate) fn clock() -> u64 {
     use std::sync::OnceLock;
     static START: OnceLock<Wall> = OnceLock::new();
     START.get_or_init(Wall::now).elapsed().as_nanos() as u64

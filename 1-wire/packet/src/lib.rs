@@ -15,7 +15,7 @@ mod meta;
 mod pool;
 
 pub use buffer::{Frame, HEADROOM, Owner, Packet, prefetch};
-pub use counters::{Counter, DropCounters};
+pub use counters::{Counter, DropCounters, Gauge};
 pub use drop_reason::DropReason;
 pub use ids::{Epoch, IfIndex, Instant, Mac, NextHopId, Ports, VrfId, WorkerId};
 pub use meta::{GsoKind, Meta, Offload, PuntClass, TxOffload, Verdict};

@@ -8,12 +8,17 @@
 //! Addresses are integers in host byte order. The routes themselves are kept by the writer; tables
 //! hold only what a lookup needs. The default route is in no table: an entry of 0 means "ask the
 //! default", which is one word of its own, so that a change of it costs one store.
+//!
+//! A reader that keeps an answer beyond a batch keeps the table's [`generation`](Fib4::generation) with
+//! it, read before the lookup and after [`refresh`](crate::Subscriber::refresh); when the number is
+//! another one, it looks up again.
 
 mod address;
 mod arena;
 mod default_route;
 mod dir24;
 mod error;
+mod generation;
 mod grace;
 mod rib;
 mod trie;

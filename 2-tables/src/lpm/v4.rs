@@ -10,6 +10,7 @@ use portcullis_packet::{Epoch, NextHopId};
 use super::FibError;
 use super::arena::Full;
 use super::dir24::{Dir24, DirWriter};
+use super::generation::{ChangeCount, Generation};
 use super::rib::{Rib, check_next_hop};
 use super::trie::{Trie, TrieWriter};
 
@@ -19,7 +20,10 @@ const MOST_IN_TRIE: usize = 16_384;
 
 /// A reader's handle to an IPv4 table. Clones are cheap and lead to the same table.
 #[derive(Clone, Debug)]
-pub struct Fib4(Reader);
+pub struct Fib4 {
+    table: Reader,
+    generation: Generation,
+}
 
 #[derive(Clone, Debug)]
 enum Reader {
@@ -33,7 +37,7 @@ impl Fib4 {
     #[inline]
     #[must_use]
     pub fn lookup(&self, addr: u32) -> NextHopId {
-        match &self.0 {
+        match &self.table {
             Reader::Trie(table) => table.lookup(addr),
             Reader::Narrow(table) => table.lookup(addr),
             Reader::Wide(table) => table.lookup(addr),
@@ -43,17 +47,25 @@ impl Fib4 {
     /// The same for many addresses, which is faster than one by one; as many as both slices have.
     #[inline]
     pub fn lookup_batch(&self, addrs: &[u32], out: &mut [NextHopId]) {
-        match &self.0 {
+        match &self.table {
             Reader::Trie(table) => table.lookup_batch(addrs, out),
             Reader::Narrow(table) => table.lookup_batch(addrs, out),
             Reader::Wide(table) => table.lookup_batch(addrs, out),
         }
     }
 
+    /// Another number whenever the table was changed. To be read before a lookup whose answer is
+    /// kept: as long as the number is the same, so is the answer. Costs one load.
+    #[inline]
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.generation.get()
+    }
+
     /// Bytes of address space the table takes. Pages it does not use have no memory behind them.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        match &self.0 {
+        match &self.table {
             Reader::Trie(table) => table.bytes(),
             Reader::Narrow(table) => table.bytes(),
             Reader::Wide(table) => table.bytes(),
@@ -133,13 +145,14 @@ impl Writer {
 
 /// The routes of an IPv4 table, and the only one who may change it.
 ///
-/// Changes are in effect at once for everybody who holds a [`Fib4`] of the present
-/// [`generation`](Self::generation).
+/// Changes are in effect at once for everybody who holds a [`Fib4`] that was made since the last of
+/// the [`rebuilds`](Self::rebuilds).
 #[derive(Debug)]
 pub struct FibWriter4 {
     rib: Rib<u32>,
     table: Writer,
-    generation: u64,
+    changes: ChangeCount,
+    rebuilds: u64,
 }
 
 impl FibWriter4 {
@@ -150,7 +163,7 @@ impl FibWriter4 {
     pub fn new() -> Result<Self, FibError> {
         let rib = Rib::new();
         let table = Writer::Trie(TrieWriter::build(&rib)?);
-        Ok(Self { rib, table, generation: 0 })
+        Ok(Self { rib, table, changes: ChangeCount::new(), rebuilds: 0 })
     }
 
     /// Adds a route or changes its next hop; answers the next hop it had. Host bits of the prefix
@@ -200,11 +213,15 @@ impl FibWriter4 {
         if before == next_hop {
             return Ok(before);
         }
-        if net.prefix_len() == 0 {
+        let in_place = if net.prefix_len() == 0 {
             self.table.set_default(next_hop.unwrap_or_default());
-        } else if self.table.apply(net, &self.rib).is_err()
-            && let Err(error) = self.rebuild()
-        {
+            true
+        } else {
+            self.table.apply(net, &self.rib).is_ok()
+        };
+        if in_place {
+            self.changes.count();
+        } else if let Err(error) = self.rebuild() {
             self.rib.set(net, before);
             return Err(error);
         }
@@ -213,7 +230,8 @@ impl FibWriter4 {
 
     fn rebuild(&mut self) -> Result<(), FibError> {
         self.table = self.table.successor(&self.rib)?;
-        self.generation += 1;
+        self.changes = self.changes.successor();
+        self.rebuilds += 1;
         Ok(())
     }
 
@@ -246,18 +264,18 @@ impl FibWriter4 {
         self.rib.iter()
     }
 
-    /// A handle for readers. It stays good, but is out of date once the
-    /// [`generation`](Self::generation) has moved on.
+    /// A handle for readers. It stays good, but is out of date after one more of the
+    /// [`rebuilds`](Self::rebuilds).
     #[must_use]
     pub fn reader(&self) -> Fib4 {
-        Fib4(self.table.reader())
+        Fib4 { table: self.table.reader(), generation: self.changes.reader() }
     }
 
-    /// Changes when [`Self::reader`] leads to another table than before, so that readers must be
-    /// given a new handle.
+    /// How often a table was built anew. Then [`Self::reader`] leads to another one than before, and
+    /// readers must be given a new handle.
     #[must_use]
-    pub const fn generation(&self) -> u64 {
-        self.generation
+    pub const fn rebuilds(&self) -> u64 {
+        self.rebuilds
     }
 
     /// Memory that changes up to now took out of use becomes free when all readers have seen

@@ -7,43 +7,56 @@ use ipnet::Ipv6Net;
 use portcullis_packet::{Epoch, NextHopId};
 
 use super::FibError;
+use super::generation::{ChangeCount, Generation};
 use super::rib::{Rib, check_next_hop};
 use super::trie::{Trie, TrieWriter};
 
 /// A reader's handle to an IPv6 table. Clones are cheap and lead to the same table.
 #[derive(Clone, Debug)]
-pub struct Fib6(Arc<Trie<u128>>);
+pub struct Fib6 {
+    table: Arc<Trie<u128>>,
+    generation: Generation,
+}
 
 impl Fib6 {
     /// Where packets to this address go: [`NextHopId::NO_ROUTE`] if no prefix covers it.
     #[inline]
     #[must_use]
     pub fn lookup(&self, addr: u128) -> NextHopId {
-        self.0.lookup(addr)
+        self.table.lookup(addr)
     }
 
     /// The same for many addresses, which is faster than one by one; as many as both slices have.
     #[inline]
     pub fn lookup_batch(&self, addrs: &[u128], out: &mut [NextHopId]) {
-        self.0.lookup_batch(addrs, out);
+        self.table.lookup_batch(addrs, out);
+    }
+
+    /// Another number whenever the table was changed. To be read before a lookup whose answer is
+    /// kept: as long as the number is the same, so is the answer. Costs one load.
+    #[inline]
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.generation.get()
     }
 
     /// Bytes of address space the table takes. Pages it does not use have no memory behind them.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.0.bytes()
+        self.table.bytes()
     }
 }
 
 /// The routes of an IPv6 table, and the only one who may change it.
 ///
-/// Changes are in effect at once for everybody who holds a [`Fib6`] of the present
-/// [`generation`](Self::generation).
+/// Changes are in effect at once for everybody who holds a [`Fib6`] that was made since the last of
+/// the [`rebuilds`](Self::rebuilds).
 #[derive(Debug)]
 pub struct FibWriter6 {
     rib: Rib<u128>,
     trie: TrieWriter<u128>,
-    generation: u64,
+    changes: ChangeCount,
+    rebuilds: u64,
 }
 
 impl FibWriter6 {
@@ -54,7 +67,7 @@ impl FibWriter6 {
     pub fn new() -> Result<Self, FibError> {
         let rib = Rib::new();
         let trie = TrieWriter::build(&rib)?;
-        Ok(Self { rib, trie, generation: 0 })
+        Ok(Self { rib, trie, changes: ChangeCount::new(), rebuilds: 0 })
     }
 
     /// Adds a route or changes its next hop; answers the next hop it had. Host bits of the prefix
@@ -104,11 +117,15 @@ impl FibWriter6 {
         if before == next_hop {
             return Ok(before);
         }
-        if net.prefix_len() == 0 {
+        let in_place = if net.prefix_len() == 0 {
             self.trie.set_default(next_hop.unwrap_or_default());
-        } else if self.trie.apply(net, &self.rib).is_err()
-            && let Err(error) = self.rebuild()
-        {
+            true
+        } else {
+            self.trie.apply(net, &self.rib).is_ok()
+        };
+        if in_place {
+            self.changes.count();
+        } else if let Err(error) = self.rebuild() {
             self.rib.set(net, before);
             return Err(error);
         }
@@ -117,7 +134,8 @@ impl FibWriter6 {
 
     fn rebuild(&mut self) -> Result<(), FibError> {
         self.trie = TrieWriter::build(&self.rib)?;
-        self.generation += 1;
+        self.changes = self.changes.successor();
+        self.rebuilds += 1;
         Ok(())
     }
 
@@ -150,18 +168,18 @@ impl FibWriter6 {
         self.rib.iter()
     }
 
-    /// A handle for readers. It stays good, but is out of date once the
-    /// [`generation`](Self::generation) has moved on.
+    /// A handle for readers. It stays good, but is out of date after one more of the
+    /// [`rebuilds`](Self::rebuilds).
     #[must_use]
     pub fn reader(&self) -> Fib6 {
-        Fib6(self.trie.reader())
+        Fib6 { table: self.trie.reader(), generation: self.changes.reader() }
     }
 
-    /// Changes when [`Self::reader`] leads to another table than before, so that readers must be
-    /// given a new handle.
+    /// How often a table was built anew. Then [`Self::reader`] leads to another one than before, and
+    /// readers must be given a new handle.
     #[must_use]
-    pub const fn generation(&self) -> u64 {
-        self.generation
+    pub const fn rebuilds(&self) -> u64 {
+        self.rebuilds
     }
 
     /// Memory that changes up to now took out of use becomes free when all readers have seen

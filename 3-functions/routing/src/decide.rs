@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use portcullis_packet::{DropReason, GsoKind, IfIndex, Meta, NextHopId, PuntClass};
+use portcullis_packet::{DropReason, GsoKind, IfIndex, Meta, NextHopId, PuntClass, VrfId};
 
 use crate::inspected::{Flags, Inspected};
 use crate::{Adjacency, Family, Interface, NextHop, Snapshot};
@@ -221,6 +221,48 @@ pub fn way_back<F: Family>(snapshot: &Snapshot, meta: &Meta, source: F::Addr) ->
         }
     }
     None
+}
+
+/// Whether a source may be found behind a link, or behind any (RFC 3704, 2.2 strict and 2.4 loose reverse
+/// path forwarding): whether the tables lead to it there. With several equal paths each of them counts
+/// (feasible paths, 2.3). An own address of the gateway's is behind none.
+#[must_use]
+pub fn is_behind<F: Family>(
+    snapshot: &Snapshot,
+    vrf: VrfId,
+    source: F::Addr,
+    link: Option<IfIndex>,
+) -> bool {
+    if F::is_link_local(source) {
+        return true;
+    }
+    let mut id = NextHopId::NO_ROUTE;
+    if let Some(vrf) = snapshot.vrf(vrf) {
+        F::lookup(vrf, &[source], std::slice::from_mut(&mut id));
+    }
+    let leads = |id| {
+        let interface = match snapshot.next_hops.get(id) {
+            NextHop::Attached { interface } | NextHop::Unresolved { interface, .. } => interface,
+            NextHop::Forward(adjacency) => adjacency.interface,
+            NextHop::Group { .. }
+            | NextHop::Local
+            | NextHop::Broadcast { .. }
+            | NextHop::Multicast
+            | NextHop::Martian
+            | NextHop::NoRoute
+            | NextHop::Blackhole
+            | NextHop::Unreachable
+            | NextHop::Prohibit
+            | NextHop::Vacant => return false,
+        };
+        link.is_none_or(|link| link == interface)
+    };
+    match snapshot.next_hops.get(id) {
+        NextHop::Group { first, mask } => {
+            (0..=mask).any(|bucket| leads(snapshot.next_hops.member(first, mask, bucket)))
+        }
+        _ => leads(id),
+    }
 }
 
 fn usable(snapshot: &Snapshot, interface: IfIndex) -> bool {

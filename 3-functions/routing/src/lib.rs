@@ -16,7 +16,7 @@ mod next_hop;
 pub mod punt;
 mod snapshot;
 
-pub use decide::{Complaint, Fate, Way, decide, way_back};
+pub use decide::{Complaint, Fate, Way, decide, is_behind, way_back};
 pub use family::{Family, V4, V6};
 pub use inspected::{Flags, Inspected};
 pub use interface::Interface;

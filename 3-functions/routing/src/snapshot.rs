@@ -1,6 +1,9 @@
 //! All that a worker forwards by.
 
+use std::sync::Arc;
+
 use portcullis_packet::{IfIndex, VrfId};
+use portcullis_policy::Policy;
 use portcullis_tables::lpm::{Fib4, Fib6};
 use portcullis_tables::neighbors::NeighborTable;
 
@@ -32,6 +35,8 @@ pub struct Snapshot {
     /// What flows are hashed with: another number in each gateway, so that gateways in a row do not
     /// choose alike, and the same in all snapshots of one, so that flows stay where they are.
     pub hash_seed: u64,
+    /// What packets are judged by.
+    pub policy: Arc<Policy>,
 }
 
 impl Snapshot {

@@ -82,7 +82,7 @@ impl Run {
                 packet.meta_mut().offload = *offload;
                 batch.push(packet);
                 self.tally.fed += 1;
-                worker.inject(snapshot, &mut batch);
+                worker.inject(snapshot, &mut batch, self.now);
             }
             Event::Learn(on, host, is_v6) => {
                 let address = if *is_v6 {
@@ -122,7 +122,7 @@ impl Run {
                     self.tally.dropped += 1;
                 }
                 Verdict::Replaced => self.tally.replaced += 1,
-                Verdict::Pending | Verdict::Punt(_) | Verdict::Hold => {
+                Verdict::Pending | Verdict::Punt(_) | Verdict::Hold | Verdict::Again => {
                     panic!("left in the batch: {:?}", packet.meta());
                 }
             }

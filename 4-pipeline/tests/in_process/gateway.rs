@@ -49,6 +49,7 @@ impl Gateway {
             next_hops: NextHops::new(vec![], vec![], UsedMarks::default()),
             neighbors: NeighborTable::new(1),
             hash_seed: 1,
+            policy: Arc::default(),
         };
         let mut gateway = Self {
             worker: Worker::new(Arc::clone(&counters), limits),

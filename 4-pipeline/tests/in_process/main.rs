@@ -4,6 +4,7 @@ mod allocations;
 mod answer;
 mod conservation;
 mod errors;
+mod flows;
 mod gateway;
 mod host;
 mod hosts;

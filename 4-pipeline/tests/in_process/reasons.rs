@@ -310,8 +310,14 @@ fn is_the_pipelines(reason: DropReason) -> bool {
         | LinkBroadcastUnicast | PacketTooBig | FragmentNoBuffer | SegmentNoBuffer
         | HoldQueueFull | NeighborUnresolved | IngressDown | EgressDown | PuntRateNeighbor
         | PuntRateRouting | PuntRateBfd | PuntRateOther | Stopping => true,
-        PuntQueueFull | TapRefused | TapBadFrame | InjectQueueFull | RxOverrun | RxTooLarge
-        | TxFull | TxError | TxGone | NoVerdict => false,
+        // Provoked by the tests in `flows`.
+        TransportMalformed | FragmentTiny | FragmentOverlap | FragmentMalformed
+        | FragmentTimeout | FragmentQueueFull | TcpNoConnection | TcpInvalid | TcpOutOfWindow
+        | IcmpUnrelated | FlowTableFull | FlowSourceLimit | FlowConflict | SpoofedSource
+        | FirewallDrop | FirewallReject | NatNoMapping | NatFiltered | NatOutOfPorts
+        | NatSourceLimit | NatUntranslatable => true,
+        HandoverFull | PuntQueueFull | TapRefused | TapBadFrame | InjectQueueFull | RxOverrun
+        | RxTooLarge | TxFull | TxError | TxGone | NoVerdict => false,
     }
 }
 
@@ -320,6 +326,7 @@ fn every_reason_of_the_pipeline_is_provoked_by_some_test() {
     let mut provoked: Vec<DropReason> = cases().iter().map(|case| case.reason).collect();
     provoked.push(DropReason::BadOffload);
     provoked.extend(crate::limits::PROVOKED);
+    provoked.extend(crate::flows::PROVOKED);
     for &reason in DropReason::ALL {
         assert_eq!(provoked.contains(&reason), is_the_pipelines(reason), "{}", reason.name());
     }

@@ -221,7 +221,7 @@ impl World {
                     self.carry(Place::Gateway(side), packet.data().to_vec());
                 }
                 Verdict::Drop(_) | Verdict::Replaced => {}
-                Verdict::Pending | Verdict::Punt(_) | Verdict::Hold => {
+                Verdict::Pending | Verdict::Punt(_) | Verdict::Hold | Verdict::Again => {
                     panic!("left in the batch: {packet:?} {:?}", packet.meta());
                 }
             }
@@ -255,7 +255,7 @@ impl World {
         packet.meta_mut().tx_if = on;
         let mut batch = vec![packet];
         let Gateway { worker, snapshot, .. } = &mut self.gateway;
-        worker.inject(snapshot, &mut batch);
+        worker.inject(snapshot, &mut batch, self.now);
         self.departures(batch);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portcullis_drivers::Port;
 use portcullis_os::threads::{Job, JobError};
-use portcullis_pipeline::{Worker, WorkerCounters, WorkerLimits};
+use portcullis_pipeline::{State, StateConfig, Worker, WorkerCounters, WorkerLimits};
 
 use crate::{
     IdlePolicy, IoConfig, IoCounters, IoEnd, IoLoop, PipelineCounters, PipelineLinks, PipelineLoop,
@@ -68,6 +68,8 @@ pub struct PipelineJob {
     worker_counters: Arc<WorkerCounters>,
     counters: Arc<PipelineCounters>,
     links: PipelineLinks,
+    /// What flows are remembered in, if they are.
+    state: Option<StateConfig>,
     worker: Option<Worker>,
 }
 
@@ -78,17 +80,22 @@ impl PipelineJob {
         limits: WorkerLimits,
         idle: IdlePolicy,
         links: PipelineLinks,
+        state: Option<StateConfig>,
         worker_counters: Arc<WorkerCounters>,
         counters: Arc<PipelineCounters>,
     ) -> Self {
-        Self { limits, idle, worker_counters, counters, links, worker: None }
+        Self { limits, idle, worker_counters, counters, links, state, worker: None }
     }
 }
 
 impl Job for PipelineJob {
     fn open(&mut self) -> Result<(), JobError> {
         // Here and not before, so that the memory is near the CPU that uses it.
-        self.worker = Some(Worker::new(Arc::clone(&self.worker_counters), self.limits));
+        let mut worker = Worker::new(Arc::clone(&self.worker_counters), self.limits);
+        if let Some(config) = self.state {
+            worker.equip(Box::new(State::new(config)));
+        }
+        self.worker = Some(worker);
         Ok(())
     }
 

@@ -22,7 +22,9 @@ pub use exchange::{BATCHES, EXTRAS, IoEnd, PipelineEnd, exchange};
 pub use idle::{Idle, IdlePolicy, MAX_FDS, Step, sleep};
 pub use io_loop::{IoConfig, IoCounters, IoLoop};
 pub use jobs::{IoJob, OpenPort, PipelineJob};
-pub use pipeline_loop::{INJECT_CAPACITY, PipelineCounters, PipelineLinks, PipelineLoop};
+pub use pipeline_loop::{
+    EVENT_CAPACITY, INJECT_CAPACITY, INQUIRIES, PipelineCounters, PipelineLinks, PipelineLoop,
+};
 pub use questions::{Asker, QUESTIONS, Questions, questions};
 pub use ring::{Receiver, Sender, ring};
 pub use stop::Stop;

@@ -9,19 +9,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_packet::{BATCH, Counter, DropReason, Instant, Packet, Verdict};
-use portcullis_pipeline::{Outbox, Worker, WorkerCounters};
+use portcullis_pipeline::{EVENTS, Event, Inquiry, Outbox, Worker, WorkerCounters};
 use portcullis_routing::Snapshot;
 use portcullis_tables::Subscriber;
 
 use crate::exchange::PipelineEnd;
 use crate::questions::Asker;
-use crate::{Idle, IdlePolicy, Receiver, Step, TrapSender, clock, sleep};
+use crate::{Idle, IdlePolicy, Receiver, Sender, Step, TrapSender, clock, sleep};
 
 /// The longest sleep; everything that must be noticed sooner rings.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
 /// Frames from taps that may wait for a pipeline.
 pub const INJECT_CAPACITY: usize = 512;
+
+/// Inquiries of the control side that may wait for a pipeline.
+pub const INQUIRIES: usize = 4;
+
+/// Events that may wait to be logged, per pipeline.
+pub const EVENT_CAPACITY: usize = 4 * EVENTS;
 
 /// What a pipeline thread counts beside what its worker does. It writes, anybody reads.
 #[derive(Debug, Default)]
@@ -31,6 +37,8 @@ pub struct PipelineCounters {
     pub questions_lost: Counter,
     /// How often the thread slept.
     pub sleeps: Counter,
+    /// Events that were not logged, because the log did not keep up.
+    pub events_lost: Counter,
 }
 
 /// What a pipeline thread is connected to.
@@ -46,6 +54,12 @@ pub struct PipelineLinks {
     pub punts: TrapSender,
     /// To the manager.
     pub questions: Asker,
+    /// Inquiries of the control side, [`INQUIRIES`] of them.
+    pub inquiries: Receiver<Inquiry>,
+    /// The same, answered.
+    pub answers: Sender<Inquiry>,
+    /// To the log, [`EVENT_CAPACITY`] of them.
+    pub events: Sender<Event>,
 }
 
 /// A pipeline thread's work.
@@ -60,6 +74,8 @@ pub struct PipelineLoop {
     /// A snapshot came that the worker's timers have not seen.
     news: bool,
     deadline: Option<Instant>,
+    /// The inquiry that is being answered, a piece each turn.
+    inquiry: Option<Inquiry>,
 }
 
 impl PipelineLoop {
@@ -81,7 +97,9 @@ impl PipelineLoop {
             out,
             idle: Idle::new(idle),
             news: false,
-            deadline: None,
+            // At once: the worker may have something that ends by time.
+            deadline: Some(Instant(0)),
+            inquiry: None,
         }
     }
 
@@ -101,6 +119,7 @@ impl PipelineLoop {
     /// One batch, and what else waits. True if there was anything to do.
     fn turn(&mut self, now: Instant) -> bool {
         self.news |= self.links.snapshots.refresh();
+        self.worker.refreshed(self.links.snapshots.epoch());
         while let Some(empty) = self.links.end.empties.take() {
             self.links.end.spares.push(empty);
         }
@@ -111,13 +130,41 @@ impl PipelineLoop {
             self.give_back(batch);
             worked = true;
         }
-        worked |= self.inject();
+        worked |= self.inject(now);
+        worked |= self.inquire(now);
         self.tick(now);
+        self.report();
         worked
     }
 
+    /// Answers a piece of an inquiry.
+    fn inquire(&mut self, now: Instant) -> bool {
+        if self.inquiry.is_none() {
+            self.inquiry = self.links.inquiries.take();
+        }
+        let Some(inquiry) = &mut self.inquiry else { return false };
+        if self.worker.answer(inquiry, now)
+            && let Some(answered) = self.inquiry.take()
+        {
+            // The ring has room for all that go round.
+            let _ = self.links.answers.send(answered);
+            self.deadline = Some(now);
+        }
+        true
+    }
+
+    /// Passes on what is to be logged.
+    fn report(&mut self) {
+        let Some(state) = self.worker.state() else { return };
+        for event in state.events().drain() {
+            if self.links.events.send(event).is_err() {
+                self.counters.events_lost.add(1);
+            }
+        }
+    }
+
     /// Passes frames from the taps on.
-    fn inject(&mut self) -> bool {
+    fn inject(&mut self, now: Instant) -> bool {
         if self.links.injected.is_empty() {
             return false;
         }
@@ -127,7 +174,7 @@ impl PipelineLoop {
         {
             batch.push(packet);
         }
-        self.worker.inject(self.links.snapshots.current(), &mut batch);
+        self.worker.inject(self.links.snapshots.current(), &mut batch, now);
         self.send_extra(batch);
         true
     }
@@ -136,7 +183,7 @@ impl PipelineLoop {
     fn tick(&mut self, now: Instant) {
         let due = match self.deadline {
             Some(deadline) => now >= deadline,
-            None => self.worker.held() > 0,
+            None => self.worker.has_deadlines(),
         };
         if !due && !self.news {
             return;
@@ -208,11 +255,13 @@ impl PipelineLoop {
     fn sleep(&mut self, now: Instant) {
         let end = &self.links.end;
         end.doorbell.arm();
-        let waiting =
-            end.work.is_empty() && end.empties.is_empty() && self.links.injected.is_empty();
+        let waiting = end.work.is_empty()
+            && end.empties.is_empty()
+            && self.links.injected.is_empty()
+            && self.links.inquiries.is_empty();
         // Who publishes a snapshot rings afterwards; what was published before it could is seen here.
         self.news |= self.links.snapshots.refresh();
-        if waiting && !self.news {
+        if self.inquiry.is_none() && waiting && !self.news {
             self.counters.sleeps.add(1);
             let due = self.deadline.map_or(LONGEST_SLEEP, |deadline| deadline.since(now));
             self.links.snapshots.park();

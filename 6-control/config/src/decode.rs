@@ -32,6 +32,9 @@ impl Place<'_> {
 
 /// A type that can be read from a TOML value.
 pub(crate) trait Decode: Sized {
+    /// How a table of this type is called in messages; `None` for what is no table.
+    const SECTION: Option<&'static str> = None;
+
     /// Reads the value, or says what is wrong with it.
     fn decode(
         value: &Spanned<DeValue<'_>>,
@@ -154,6 +157,8 @@ pub(crate) fn known_keys<T: DecodeTable>() -> Vec<&'static str> {
 }
 
 impl<T: DecodeTable> Decode for T {
+    const SECTION: Option<&'static str> = Some(T::TITLE);
+
     fn decode(
         value: &Spanned<DeValue<'_>>,
         place: Place<'_>,
@@ -176,9 +181,9 @@ impl<T: Decode> Decode for Vec<Located<T>> {
             return mismatch(value.get_ref(), value.span(), place, "no array in an array", errors);
         };
         let DeValue::Array(elements) = value.get_ref() else {
-            let expected = match value.get_ref() {
-                DeValue::Table(_) => format!("an array of tables, `[[{key}]]`"),
-                _ => "an array, in `[` and `]`".to_owned(),
+            let expected = match T::SECTION {
+                Some(section) => format!("an array of tables, `{section}`"),
+                None => "an array, in `[` and `]`".to_owned(),
             };
             return mismatch(value.get_ref(), value.span(), place, &expected, errors);
         };
@@ -237,7 +242,7 @@ impl Decode for i64 {
 }
 
 /// Complains of a value of the wrong type.
-fn mismatch<T>(
+pub(crate) fn mismatch<T>(
     found: &DeValue<'_>,
     span: Span,
     place: Place<'_>,

@@ -9,9 +9,12 @@ use toml::de::DeTable;
 use crate::check::Checker;
 use crate::decode::Table;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Report};
+use crate::firewall::{Firewall, Zones};
 use crate::gateway::Gateway;
 use crate::interface::{self, Interface};
+use crate::limits::{Limits, Timeouts};
 use crate::links::Links;
+use crate::nat::Nat;
 use crate::raw::RawConfig;
 use crate::route::{self, Route};
 use crate::source::Located;
@@ -32,6 +35,10 @@ pub struct Config {
     gateway: Gateway,
     interfaces: Vec<Interface>,
     routes: Vec<Route>,
+    nat: Nat,
+    firewall: Option<Firewall>,
+    timeouts: Timeouts,
+    limits: Limits,
 }
 
 /// Why there is no configuration.
@@ -97,8 +104,48 @@ impl Config {
         let interfaces = interface::check(raw.interface.as_ref(), &mut checker);
         let links = Links::new(&interfaces, raw.has_unread);
         let routes = route::check(list(raw.route.as_ref()), &links, &mut checker);
+        let nat = Nat::check(raw.nat.as_ref(), &links, &mut checker);
+        let zones = Zones {
+            names: interfaces.iter().filter_map(|draft| draft.zone.as_ref()).collect(),
+            complete: !raw.has_unread && interfaces.iter().all(|draft| draft.zone.is_some()),
+        };
+        let firewall = Firewall::check(raw.firewall.as_ref(), &zones, &mut checker);
+        let timeouts = Timeouts::check(raw.timeouts.as_ref(), &mut checker);
+        let limits = Limits::check(raw.limits.as_ref(), &mut checker);
         let interfaces = interface::finish(interfaces);
-        Some(Self { gateway: gateway?, interfaces: interfaces?, routes: routes? })
+        Some(Self {
+            gateway: gateway?,
+            interfaces: interfaces?,
+            routes: routes?,
+            nat: nat?,
+            firewall: firewall?,
+            timeouts: timeouts?,
+            limits: limits?,
+        })
+    }
+
+    /// Network address translation.
+    #[must_use]
+    pub fn nat(&self) -> &Nat {
+        &self.nat
+    }
+
+    /// The firewall; none: everything is forwarded.
+    #[must_use]
+    pub fn firewall(&self) -> Option<&Firewall> {
+        self.firewall.as_ref()
+    }
+
+    /// How long flows are remembered.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The gateway as a whole.
@@ -139,13 +186,17 @@ impl Config {
             gateway: Some(Located::nowhere(self.gateway.to_raw())),
             interface: Some(Located::nowhere(interfaces.collect())),
             route: Some(Located::nowhere(routes.collect())).filter(|_| !self.routes.is_empty()),
+            nat: self.nat.to_raw(),
+            firewall: self.firewall.as_ref().map(|firewall| Located::nowhere(firewall.to_raw())),
+            timeouts: Some(Located::nowhere(self.timeouts.to_raw())),
+            limits: Some(Located::nowhere(self.limits.to_raw())),
             ..RawConfig::default()
         }
     }
 }
 
 /// The elements of an array of tables.
-fn list<T>(section: Option<&Located<Vec<Located<T>>>>) -> &[Located<T>] {
+pub(crate) fn list<T>(section: Option<&Located<Vec<Located<T>>>>) -> &[Located<T>] {
     section.map_or(&[], |section| &section.value)
 }
 

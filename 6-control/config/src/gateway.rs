@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use crate::check::Checker;
+use crate::check::{Checker, Unit};
 use crate::cpu_list::CpuList;
 use crate::decode::quoted;
 use crate::diagnostic::{Diagnostic, Kind};
@@ -73,13 +73,9 @@ impl Gateway {
             );
         }
         let workers = checker.optional(raw.workers.as_ref(), |checker, workers| {
-            let given = u16::try_from(workers.value).ok().and_then(NonZeroU16::new);
-            let workers_given = given.filter(|given| given.get() <= MAX_WORKERS).map(Workers);
-            if workers_given.is_none() {
-                let found = format!("`workers` is {}", workers.value);
-                checker.report(Diagnostic::new(&workers.span, found, "a number from 1 to 256"));
-            }
-            workers_given
+            let range = 1..=MAX_WORKERS;
+            let workers = checker.number("workers", workers, range, Unit::None)?;
+            NonZeroU16::new(workers).map(Workers)
         });
         let cpus = checker.optional(raw.cpus.as_ref(), |checker, cpus| checker.parse("cpus", cpus));
         Some(Self {

@@ -1,20 +1,19 @@
 //! `[[interface]]`.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::Hash;
 use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
 use crate::address::InterfaceAddress;
-use crate::check::{Checker, Expected};
+use crate::check::{Checker, Expected, unique};
 use crate::decode::Place;
 use crate::diagnostic::Diagnostic;
 use crate::name::{DeviceName, InterfaceName, ZoneName};
 use crate::raw::RawInterface;
 use crate::source::Located;
+use crate::word::word_type;
 
 /// Most interfaces that a gateway can have.
 pub const MAX_INTERFACES: usize = 1024;
@@ -54,6 +53,20 @@ impl FromStr for Driver {
 impl fmt::Display for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+word_type! {
+    /// What is asked of the source address of a packet that comes in by an interface (RFC 3704).
+    #[derive(Default)]
+    AntiSpoofing {
+        /// The route back to it leaves by this interface.
+        Strict = "strict",
+        /// There is a route back to it.
+        Loose = "loose",
+        /// Nothing.
+        #[default]
+        Off = "off",
     }
 }
 
@@ -107,6 +120,10 @@ pub struct Interface {
     pub mtu: Mtu,
     /// The zone it is in.
     pub zone: ZoneName,
+    /// What is asked of the source addresses of packets that come in.
+    pub anti_spoofing: AntiSpoofing,
+    /// Whether the MSS of TCP SYNs that leave or come in by it is lowered to what its MTU carries.
+    pub mss_clamp: bool,
 }
 
 /// An interface as far as it could be understood.
@@ -118,7 +135,9 @@ pub(crate) struct Draft {
     /// Whether some of its addresses may not have been understood.
     addresses_missing: bool,
     mtu: Option<Mtu>,
-    zone: Option<ZoneName>,
+    pub(crate) zone: Option<ZoneName>,
+    anti_spoofing: Option<AntiSpoofing>,
+    mss_clamp: bool,
 }
 
 impl Draft {
@@ -150,6 +169,11 @@ impl Draft {
             driver,
             addresses,
             zone,
+            anti_spoofing: match &raw.anti_spoofing {
+                Some(given) => checker.parse("anti-spoofing", given),
+                None => Some(AntiSpoofing::default()),
+            },
+            mss_clamp: raw.mss_clamp.as_ref().is_some_and(|given| given.value),
         }
     }
 
@@ -166,6 +190,8 @@ impl Draft {
             addresses: self.addresses.into_iter().map(|address| address.value).collect(),
             mtu: self.mtu?,
             zone: self.zone?,
+            anti_spoofing: self.anti_spoofing?,
+            mss_clamp: self.mss_clamp,
         })
     }
 }
@@ -232,24 +258,6 @@ pub(crate) fn finish(drafts: Vec<Draft>) -> Option<Vec<Interface>> {
     drafts.into_iter().map(Draft::finish).collect()
 }
 
-fn unique<'d, T: Eq + Hash + fmt::Display + 'd>(
-    what: &str,
-    names: impl Iterator<Item = &'d Located<T>>,
-    checker: &mut Checker<'_>,
-) {
-    let mut seen = HashMap::new();
-    for name in names {
-        let first = *seen.entry(&name.value).or_insert(name);
-        if !std::ptr::eq(first, name) {
-            let found = format!("{what} `{}` is there twice", name.value);
-            checker.report(
-                Diagnostic::new(&name.span, found, "another one")
-                    .related(&first.span, "it is taken here"),
-            );
-        }
-    }
-}
-
 /// No address twice, and no network on two interfaces: the way to its hosts would be ambiguous.
 /// Link-local networks are on every link.
 fn addresses_apart(drafts: &[Draft], checker: &mut Checker<'_>) {
@@ -311,6 +319,8 @@ impl Interface {
             has_unread: false,
             mtu: Some(Located::nowhere(self.mtu.0.into())),
             zone: text(self.zone.to_string()),
+            anti_spoofing: text(self.anti_spoofing.to_string()),
+            mss_clamp: Some(Located::nowhere(self.mss_clamp)),
         }
     }
 }

@@ -20,25 +20,48 @@ mod check;
 mod cpu_list;
 mod decode;
 mod diagnostic;
+mod diff;
 mod document;
+mod firewall;
 mod gateway;
+mod icmp;
 mod interface;
+mod limits;
 mod links;
 mod name;
+mod nat;
+mod overlap;
+mod range;
 mod raw;
 mod render;
 mod route;
 mod schema;
+mod service;
+mod sets;
 mod source;
 mod suggest;
+mod word;
 
 pub use address::InterfaceAddress;
 pub use check::Expected;
 pub use cpu_list::CpuList;
 pub use diagnostic::{Diagnostic, Report};
+pub use diff::{Change, ChangeKind};
 pub use document::{Config, Host, LoadError, MAX_FILE_BYTES};
+pub use firewall::{Action, Firewall, Rule, Zone};
 pub use gateway::{Gateway, MAX_WORKERS, Workers};
-pub use interface::{Driver, Interface, MAX_INTERFACES, Mtu};
-pub use name::{DeviceName, GatewayName, InterfaceName, NamespaceName, ZoneName};
+pub use icmp::IcmpVersion;
+pub use interface::{AntiSpoofing, Driver, Interface, MAX_INTERFACES, Mtu};
+pub use limits::{Limits, MAX_FLOWS, Timeouts};
+pub use name::{
+    DeviceName, GatewayName, InterfaceName, NamespaceName, RuleName, SetName, ZoneName,
+};
+pub use nat::{
+    Endpoint, Filtering, Forward, ForwardProtocol, MAX_POOL_ADDRESSES, Masquerade, Nat,
+    PortBlockSize, Static,
+};
+pub use range::AddressRange;
 pub use route::{MAX_NEXT_HOPS, NextHop, NextHops, Route, RouteAction};
 pub use schema::schema;
+pub use service::{Protocol, Service, Transport};
+pub use sets::{Addresses, Listed, MAX_EXPANDED, NamedSet, Services};

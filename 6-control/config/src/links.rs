@@ -1,27 +1,26 @@
 //! By which interface a next hop is reached.
 
-use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
 use crate::address::{self, InterfaceAddress};
 use crate::check::Checker;
-use crate::decode::{Place, quoted};
+use crate::decode::Place;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::interface::Draft;
 use crate::name::InterfaceName;
 use crate::route::NextHop;
 use crate::source::Located;
-use crate::suggest;
 
 /// An interface's address, and the interface.
 type Own<'d> = (&'d Located<InterfaceName>, &'d Located<InterfaceAddress>);
 
 /// The interfaces by name, and the networks they are on.
 pub(crate) struct Links<'d> {
-    names: HashMap<&'d str, &'d InterfaceName>,
-    addresses: HashMap<IpAddr, Own<'d>>,
+    drafts: HashMap<&'d str, &'d Draft>,
+    addresses: BTreeMap<IpAddr, Own<'d>>,
     /// Without the link-local ones, which say nothing about where an address is.
     networks: HashMap<IpNet, Own<'d>>,
     /// The lengths of the networks' prefixes, longest last.
@@ -33,15 +32,15 @@ pub(crate) struct Links<'d> {
 impl<'d> Links<'d> {
     pub(crate) fn new(interfaces: &'d [Draft], has_unread: bool) -> Self {
         let mut links = Self {
-            names: HashMap::new(),
-            addresses: HashMap::new(),
+            drafts: HashMap::new(),
+            addresses: BTreeMap::new(),
             networks: HashMap::new(),
             lengths: BTreeSet::new(),
             complete: !has_unread && interfaces.iter().all(Draft::is_located),
         };
         for draft in interfaces {
             let Some(name) = &draft.name else { continue };
-            links.names.entry(name.value.as_str()).or_insert(&name.value);
+            links.drafts.entry(name.value.as_str()).or_insert(draft);
             for address in &draft.addresses {
                 links.addresses.entry(address.value.address()).or_insert((name, address));
                 if !address.value.is_link_local() {
@@ -54,23 +53,38 @@ impl<'d> Links<'d> {
         links
     }
 
-    /// The interface that a route's `interface` names.
+    /// The interface that a key names.
     pub(crate) fn named(
         &self,
+        key: &'static str,
         given: &Located<String>,
         checker: &mut Checker<'_>,
     ) -> Option<&'d InterfaceName> {
-        let found = self.names.get(given.value.as_str()).copied();
+        let found = self.drafts.get(given.value.as_str()).and_then(|draft| draft.name.as_ref());
         if found.is_none() && self.complete {
-            let found = Place::Value("interface").found(&quoted(&given.value));
             let expected = "the name of an [[interface]]";
-            let mut error = Diagnostic::new(&given.span, found, expected).kind(Kind::Absence);
-            if let Some(meant) = suggest::nearest(&given.value, self.names.keys().copied()) {
-                error = error.help(format!("did you mean `{meant}`?"));
-            }
-            checker.report(error);
+            let (count, names) = (self.drafts.len(), self.drafts.keys().copied());
+            checker.unknown_name(Place::Value(key), given, expected, count, names);
         }
-        found
+        found.map(|name| &name.value)
+    }
+
+    /// The first IPv4 address of an interface: `Some(None)` if it has none, `None` if that can't
+    /// be known.
+    pub(crate) fn first_ipv4(&self, interface: &InterfaceName) -> Option<Option<Ipv4Addr>> {
+        let draft = self.drafts.get(interface.as_str())?;
+        let mut addresses = draft.addresses.iter().map(|address| address.value.address());
+        let first = addresses.find_map(|address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        });
+        (draft.is_located() || first.is_some()).then_some(first)
+    }
+
+    /// An address of the gateway's in this network.
+    pub(crate) fn own_address_in(&self, network: IpNet) -> Option<&'d Located<InterfaceAddress>> {
+        let all = network.network()..=network.broadcast();
+        self.addresses.range(all).map(|(_, &(_, address))| address).next()
     }
 
     /// The next hop with this address, on the interface that the route names, if it names one.

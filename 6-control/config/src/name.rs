@@ -19,8 +19,11 @@ const LONGEST_GATEWAY: usize = 64;
 /// Longest name of a zone.
 const LONGEST_ZONE: usize = 32;
 
+/// Longest name of a rule or a set.
+const LONGEST_RULE: usize = 64;
+
 /// The zone of traffic to the gateway itself.
-const GATEWAY_ZONE: &str = "gateway";
+pub(crate) const GATEWAY_ZONE: &str = "gateway";
 
 macro_rules! name_types {
     ($( $(#[$doc:meta])* $name:ident, $check:ident; )+) => { $(
@@ -75,6 +78,10 @@ name_types! {
     DeviceName, device;
     /// The name of a zone of the firewall.
     ZoneName, zone;
+    /// The name of a rule of the firewall.
+    RuleName, rule;
+    /// The name of a set of addresses or of services.
+    SetName, set;
 }
 
 fn expect(holds: bool, expected: &str) -> Result<(), Expected> {
@@ -121,6 +128,21 @@ fn zone(text: &str) -> Result<(), Expected> {
     let ok = (1..=LONGEST_ZONE).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     expect(ok, "1 to 32 printable ASCII characters without spaces")?;
     expect(text != GATEWAY_ZONE, "another name: `gateway` is the zone of the gateway itself")
+}
+
+fn rule(text: &str) -> Result<(), Expected> {
+    let ok = (1..=LONGEST_RULE).contains(&text.len())
+        && text.trim() == text
+        && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    expect(ok, "1 to 64 printable ASCII characters, neither the first nor the last a space")
+}
+
+/// What can't be taken for an address, a port or a service.
+fn set(text: &str) -> Result<(), Expected> {
+    let ok = text.len() <= LONGEST_RULE
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    expect(ok, "1 to 64 letters, digits, `.`, `_` or `-`, the first a letter")
 }
 
 #[cfg(test)]

@@ -11,6 +11,16 @@ use std::borrow::Cow;
 use crate::decode::{DecodeTable, Table};
 use crate::source::Located;
 
+mod firewall;
+mod limits;
+mod nat;
+mod shapes;
+
+pub(crate) use firewall::{RawFirewall, RawRule};
+pub(crate) use limits::{RawLimits, RawTimeouts};
+pub(crate) use nat::{RawForward, RawMasquerade, RawNat, RawStatic};
+pub(crate) use shapes::{NamedList, NamedLists, OneOrMany};
+
 /// A value that may be left out.
 type Optional<T> = Option<Located<T>>;
 
@@ -32,18 +42,18 @@ pub(crate) struct RawConfig {
     /// Static routes. FRR and `ip route` in the VPC namespace add theirs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) route: Optional<List<RawRoute>>,
-    /// Network address translation. Not available in this version.
+    /// Network address translation. Left out: no address is translated.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) nat: Option<Unavailable>,
-    /// The stateful firewall. Not available in this version: everything is forwarded.
+    pub(crate) nat: Optional<RawNat>,
+    /// The stateful firewall. Left out: everything is forwarded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) firewall: Option<Unavailable>,
-    /// How long flows are remembered. Not available in this version, which has no flows.
+    pub(crate) firewall: Optional<RawFirewall>,
+    /// How long flows are remembered after their last packet, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) timeouts: Option<Unavailable>,
-    /// How many flows are remembered. Not available in this version, which has no flows.
+    pub(crate) timeouts: Optional<RawTimeouts>,
+    /// How many flows are remembered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) limits: Option<Unavailable>,
+    pub(crate) limits: Optional<RawLimits>,
     /// Counters for Prometheus. Not available in this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metrics: Option<Unavailable>,
@@ -60,10 +70,10 @@ impl DecodeTable for RawConfig {
             gateway: table.optional("gateway"),
             interface: table.required("interface"),
             route: table.optional("route"),
-            nat: table.unavailable("nat", "no address would be translated"),
-            firewall: table.unavailable("firewall", "everything would be forwarded"),
-            timeouts: table.unavailable("timeouts", "there are no flows yet"),
-            limits: table.unavailable("limits", "there are no flows yet"),
+            nat: table.optional("nat"),
+            firewall: table.optional("firewall"),
+            timeouts: table.optional("timeouts"),
+            limits: table.optional("limits"),
             metrics: table.unavailable("metrics", "nothing would be served there"),
             has_unread: table.has_unread(),
         }
@@ -137,10 +147,20 @@ pub(crate) struct RawInterface {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 68, max = 65535), extend("default" = 1500))]
     pub(crate) mtu: Optional<i64>,
-    /// The zone by which firewall rules will name the interface. Default: the interface's name.
+    /// The zone by which firewall rules name the interface. Default: the interface's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     pub(crate) zone: Optional<String>,
+    /// What is asked of the source address of each packet that comes in (RFC 3704): `strict`, that
+    /// its way back leaves by this interface; `loose`, that there is a way back; `off`, nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["strict", "loose", "off"], "default" = "off"))]
+    pub(crate) anti_spoofing: Optional<String>,
+    /// Whether the maximum segment size that TCP peers announce through this interface is lowered
+    /// to what its MTU carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = false))]
+    pub(crate) mss_clamp: Optional<bool>,
     /// Whether something stands in the table that was not understood.
     #[serde(skip)]
     pub(crate) has_unread: bool,
@@ -157,6 +177,8 @@ impl DecodeTable for RawInterface {
             addresses: table.optional("addresses"),
             mtu: table.optional("mtu"),
             zone: table.optional("zone"),
+            anti_spoofing: table.optional("anti-spoofing"),
+            mss_clamp: table.optional("mss-clamp"),
             has_unread: table.has_unread(),
         }
     }

@@ -166,8 +166,9 @@ fn next_hops(
     checker: &mut Checker<'_>,
 ) -> Option<NextHops> {
     let via = raw.via.as_ref()?;
-    let interface =
-        checker.optional(raw.interface.as_ref(), |checker, given| links.named(given, checker))?;
+    let interface = checker.optional(raw.interface.as_ref(), |checker, given| {
+        links.named("interface", given, checker)
+    })?;
     if via.value.is_empty() {
         checker.report(Diagnostic::new(&via.span, "`via` is empty", "one address or more"));
         return None;

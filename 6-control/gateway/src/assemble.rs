@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use portcullis_config::Config;
 use portcullis_dataplane::{
-    Bell, Doorbell, INJECT_CAPACITY, IdlePolicy, IoConfig, IoCounters, IoJob, IoLoop, OpenPort,
-    PipelineCounters, PipelineJob, PipelineLinks, Sender, Stop, exchange, questions, ring,
-    trap_queue,
+    Bell, Doorbell, EVENT_CAPACITY, INJECT_CAPACITY, INQUIRIES, IdlePolicy, IoConfig, IoCounters,
+    IoJob, IoLoop, OpenPort, PipelineCounters, PipelineJob, PipelineLinks, Receiver, Sender, Stop,
+    exchange, questions, ring, trap_queue,
 };
 use portcullis_drivers::af_packet::{AfPacket, AfPacketConfig, Member};
 use portcullis_drivers::{Port, PortStatus};
@@ -28,13 +28,15 @@ use portcullis_os::threads::{
     ThreadName, ThreadNameError, ThreadSpec, Threads,
 };
 use portcullis_packet::{IfIndex, Mac, Packet};
-use portcullis_pipeline::{WorkerCounters, WorkerLimits};
+use portcullis_pipeline::{Event, WorkerCounters, WorkerLimits};
+use portcullis_policy::Policy;
 use portcullis_tables::FibError;
 use portcullis_trap::{TapSpec, TrapConfig, TrapCounters, TrapJob};
 
 use crate::counters::{Counters, WorkerSet};
+use crate::inspect::{Inspector, Line};
 use crate::manager_job::ManagerJob;
-use crate::tables;
+use crate::{policy, running, tables};
 
 /// Why the threads could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +71,14 @@ pub(crate) enum AssembleError {
 pub(crate) struct Assembly {
     pub(crate) counters: Counters,
     pub(crate) manager: Handle,
+    /// What the first packets are judged by.
+    pub(crate) policy: Arc<Policy>,
+    /// What hashes and ports are drawn with.
+    pub(crate) seed: u64,
+    /// To be taken by who answers questions.
+    pub(crate) inspector: Option<Inspector>,
+    /// What the pipelines have for the log, to be taken as well.
+    pub(crate) events: Vec<Receiver<Event>>,
     /// Names of the namespaces, by inode.
     pub(crate) namespaces: HashMap<u64, String>,
     /// In the order in which they were started.
@@ -116,8 +126,16 @@ impl Assembly {
         let (stop_workers, stop_trap) = (Stop::new(), Stop::new());
 
         let mut tables = tables::Tables::new(config, &devices)?;
+        let workers = u16::try_from(plan.workers.len()).unwrap_or(u16::MAX);
+        let seed = seed()?;
+        let policy = Arc::new(policy::compile(config, 1, workers, seed));
+        tables.judge_by(Arc::clone(&policy));
+        // Nobody sleeps on it: who waits for an answer looks for it.
+        let control_doorbell = Doorbell::new()?;
         let mut pairs = Vec::new();
         let mut lanes = Vec::new();
+        let mut inspection = Vec::new();
+        let mut events = Vec::new();
         let mut bells = Vec::new();
         let mut sets = Vec::new();
         for place in &plan.workers {
@@ -126,12 +144,20 @@ impl Assembly {
             bells.push(pipeline.doorbell().bell());
             bells.push(io.doorbell().bell());
             lanes.push(lane);
+            let (inquirer, inquiries) = ring(INQUIRIES, pipeline.doorbell());
+            let (answers, answered) = ring(INQUIRIES, &control_doorbell);
+            let (reporter, reports) = ring(EVENT_CAPACITY, &control_doorbell);
+            inspection.push(Line::new(inquirer, answered));
+            events.push(reports);
             let links = PipelineLinks {
                 end: pipeline,
                 snapshots: tables.subscribe(),
                 injected,
                 punts: punts.clone(),
                 questions: asker.clone(),
+                inquiries,
+                answers,
+                events: reporter,
             };
             pairs.push((place, io, links));
             sets.push(WorkerSet {
@@ -175,6 +201,9 @@ impl Assembly {
                 WorkerLimits::default(),
                 idle,
                 links,
+                policy
+                    .is_stateful()
+                    .then(|| running::state_config(workers, number as u16, policy.flows, seed)),
                 Arc::clone(&set.pipeline),
                 Arc::clone(&set.pipeline_loop),
             );
@@ -193,6 +222,10 @@ impl Assembly {
         Ok(Self {
             counters,
             manager,
+            policy,
+            seed,
+            inspector: Some(Inspector::new(inspection)),
+            events,
             namespaces,
             threads,
             stop_workers,
@@ -222,6 +255,13 @@ impl Assembly {
         }
         Ok(ended?)
     }
+}
+
+/// A number that nobody can know.
+fn seed() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 struct Starter<'s> {

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use portcullis_api::rows::{ConfigRow, InterfaceRow, SeccompMode, ThreadRow};
+use portcullis_api::rows::{ChangeRow, ConfigRow, InterfaceRow, SeccompMode, ThreadRow};
 use portcullis_api::server::{AnswerError, Handler, Reply};
-use portcullis_api::{Change, Flush, Request, Show};
-use portcullis_config::Config;
+use portcullis_api::{Change, ConfigFile, Flush, FlushFlows, Request, Show};
 use portcullis_manager::Handle;
 use portcullis_os::privileges::Privileges;
 use portcullis_os::proc::{self, ThreadState, ThreadStatus};
@@ -16,21 +15,22 @@ use portcullis_routing::Interface;
 
 use crate::assemble::Assembly;
 use crate::counters::Counters;
+use crate::running::{Configurations, Refusal};
 
 /// Answers requests from what the threads show of themselves.
 pub(crate) struct Control {
-    config: Config,
+    pub(crate) configurations: Configurations,
     file: PathBuf,
-    counters: Counters,
+    pub(crate) counters: Counters,
     manager: Handle,
     /// Names of namespaces by inode.
     namespaces: HashMap<u64, String>,
 }
 
 impl Control {
-    pub(crate) fn new(config: &Config, file: &Path, assembly: &Assembly) -> Self {
+    pub(crate) fn new(configurations: Configurations, file: &Path, assembly: &Assembly) -> Self {
         Self {
-            config: config.clone(),
+            configurations,
             file: file.to_owned(),
             counters: assembly.counters.clone(),
             manager: assembly.manager.clone(),
@@ -79,7 +79,8 @@ impl Control {
 
     async fn interfaces(&self, reply: &mut Reply<'_>) -> Result<(), AnswerError> {
         let seen = self.manager.interfaces().await.map_err(refused)?;
-        for (slot, interface) in self.config.interfaces().iter().enumerate() {
+        let config = self.configurations.running().await.config.clone();
+        for (slot, interface) in config.interfaces().iter().enumerate() {
             let Some(now) = seen.get(slot) else { continue };
             let totals = self.counters.port_totals(IfIndex(slot as u16));
             let offload = now.offload;
@@ -109,6 +110,29 @@ impl Control {
             reply.row(&row).await?;
         }
         Ok(())
+    }
+
+    /// Says what was changed, or why not: then those changes that stand in the way.
+    async fn change(
+        &self,
+        outcome: Result<Vec<ChangeRow>, Refusal>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), AnswerError> {
+        let (rows, refusal) = match outcome {
+            Ok(rows) => (rows, None),
+            Err(refusal) => {
+                let text = refusal.to_string();
+                let rows = match refusal {
+                    Refusal::NeedsRestart(rows) => rows,
+                    Refusal::Invalid(_) | Refusal::Silent(_) | Refusal::Manager(_) => Vec::new(),
+                };
+                (rows, Some(text))
+            }
+        };
+        for row in &rows {
+            reply.row(row).await?;
+        }
+        refusal.map_or(Ok(()), |text| Err(AnswerError::Refused(text)))
     }
 
     async fn show(&self, show: Show, reply: &mut Reply<'_>) -> Result<(), AnswerError> {
@@ -143,14 +167,17 @@ impl Control {
                 Ok(())
             }
             Show::Config {} => {
+                let config = self.configurations.running().await.config.clone();
                 let row = ConfigRow {
                     file: self.file.display().to_string(),
-                    toml: self.config.to_toml(),
-                    config: self.config.to_json(),
+                    toml: config.to_toml(),
+                    config: config.to_json(),
                 };
                 reply.row(&row).await
             }
-            Show::Flows(_) | Show::Nat(_) | Show::Firewall {} => Err(not_yet()),
+            Show::Flows(query) => self.flows(&query, reply).await,
+            Show::Nat(query) => self.nat(&query, reply).await,
+            Show::Firewall {} => self.firewall(reply).await,
         }
     }
 }
@@ -159,17 +186,18 @@ impl Handler for Control {
     async fn answer(&self, request: Request, reply: &mut Reply<'_>) -> Result<(), AnswerError> {
         match request {
             Request::Show(show) => self.show(show, reply).await,
-            Request::Flush(Flush::Flows(_)) => Err(not_yet()),
-            Request::Change(Change::Apply(_) | Change::Diff(_)) => Err(not_yet()),
+            Request::Flush(Flush::Flows(FlushFlows { filter })) => self.flush(&filter, reply).await,
+            Request::Change(Change::Apply(ConfigFile { file, text })) => {
+                self.change(self.configurations.apply(&file, &text).await, reply).await
+            }
+            Request::Change(Change::Diff(ConfigFile { file, text })) => {
+                self.change(self.configurations.diff(&file, &text).await, reply).await
+            }
         }
     }
 }
 
-fn not_yet() -> AnswerError {
-    AnswerError::Refused("not available yet".to_owned())
-}
-
-fn refused(error: impl std::fmt::Display) -> AnswerError {
+pub(crate) fn refused(error: impl std::fmt::Display) -> AnswerError {
     AnswerError::Refused(error.to_string())
 }
 

@@ -132,6 +132,19 @@ fn worker_rows(
             "ICMP and ICMPv6 errors not sent, for their rate limit.",
         ),
         ("pieces", &pipeline.pieces, "Fragments and segments made here."),
+        ("flows_opened", &pipeline.flows_opened, "Flows that began."),
+        (
+            "flows_revoked",
+            &pipeline.flows_revoked,
+            "Flows without packets that ended because a new configuration does not allow them.",
+        ),
+        ("icmp_related", &pipeline.icmp_related, "ICMP errors passed on as part of a flow."),
+        ("resets_sent", &pipeline.resets, "TCP resets sent for the firewall."),
+        (
+            "events_lost",
+            &worker.pipeline_loop.events_lost,
+            "Lines for the log that found no room on their way to it.",
+        ),
         (
             "questions_lost",
             &worker.pipeline_loop.questions_lost,
@@ -152,6 +165,12 @@ fn worker_rows(
         ),
     ];
     rows.extend(plain.map(|(name, counter, help)| row(name, &of_worker, counter, help)));
+    rows.push(CounterRow {
+        name: "flows".to_owned(),
+        labels: BTreeMap::from([("worker".to_owned(), number.to_owned())]),
+        value: pipeline.flows.get(),
+        help: "Flows that there are now.".to_owned(),
+    });
     for (family, traffic) in [("ipv4", &pipeline.ip4), ("ipv6", &pipeline.ip6)] {
         let labels = [("worker", number), ("family", family)];
         let help = "Packets forwarded.";

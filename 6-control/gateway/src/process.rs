@@ -27,8 +27,11 @@ use tracing::{error, info, warn};
 
 use crate::assemble::{AssembleError, Assembly};
 use crate::control::Control;
+use crate::inspect::Inspector;
+use crate::journal::Journal;
 use crate::locks::What;
 use crate::pulse::Pulse;
+use crate::running::Configurations;
 use crate::status::Status;
 
 /// How often the supervisor hears that all is well, unless systemd wants to hear it more often.
@@ -121,7 +124,7 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
     let plan = place(&config)?;
     info!("{}", plan.sentence());
     let (ended, ends) = mpsc::unbounded_channel();
-    let assembly = Assembly::start(&config, &plan, move |end| {
+    let mut assembly = Assembly::start(&config, &plan, move |end| {
         // Nobody listens any more once the process stops.
         let _ = ended.send(end);
     })?;
@@ -140,12 +143,25 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
         .pin_this_thread()
         .map_err(|errno| system("the CPUs of the main thread")(errno.into()))?;
     confine_this_thread(Role::Control, Privileges::NONE)?;
-    let control = Arc::new(Control::new(&config, &options.file, &assembly));
+    let configurations = Configurations::new(
+        config.clone(),
+        Arc::clone(&assembly.policy),
+        assembly.manager.clone(),
+        assembly.inspector.take().unwrap_or_else(|| Inspector::new(Vec::new())),
+        assembly.seed,
+    );
+    let journal = Journal {
+        events: std::mem::take(&mut assembly.events),
+        interfaces: assembly.counters.interfaces.clone(),
+        policy: configurations.watch(),
+    };
+    let control = Arc::new(Control::new(configurations, &options.file, &assembly));
     let greeting = Greeting::new(env!("CARGO_PKG_VERSION"), config.gateway().name.as_str());
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = duty.wait() => ended,
             () = serve(socket.listener(), greeting, control, Limits::default()) => Ok(()),
+            () = journal.write() => Ok(()),
         }
     });
     info!("stopping");

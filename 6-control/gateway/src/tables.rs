@@ -2,13 +2,16 @@
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
+use ipnet::IpNet;
 use portcullis_config::{Config, InterfaceName, NextHop, RouteAction};
 use portcullis_dataplane::Questions;
 use portcullis_manager::{
     Dataplane, InterfaceSetup, LinkSockets, Resolve, Router, Setup, StaticAction, StaticRoute,
 };
 use portcullis_packet::{IfIndex, TxOffload};
+use portcullis_policy::Policy;
 use portcullis_routing::Snapshot;
 use portcullis_tables::Subscriber;
 
@@ -19,6 +22,7 @@ pub(crate) struct Tables {
     dataplane: Dataplane,
     interfaces: Vec<InterfaceSetup>,
     routes: Vec<StaticRoute>,
+    policy: Arc<Policy>,
 }
 
 impl Tables {
@@ -33,13 +37,19 @@ impl Tables {
                 device: Some(device.name.as_str().into()),
                 mac: device.mac,
                 mtu: Some(interface.mtu.get()),
-                addresses: interface.addresses.iter().map(|address| address.as_net()).collect(),
+                addresses: own_addresses(interface),
                 // Packet sockets leave both to the kernel, which does what the device does not.
                 offload: TxOffload::ALL,
             })
             .collect();
-        let routes = config.routes().iter().map(|route| static_route(config, route)).collect();
-        Ok(Self { dataplane: Dataplane::new()?, interfaces, routes })
+        let routes = static_routes(config);
+        let policy = Arc::default();
+        Ok(Self { dataplane: Dataplane::new()?, interfaces, routes, policy })
+    }
+
+    /// What the first packets are to be judged by.
+    pub(crate) fn judge_by(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
     }
 
     /// A pipeline's view of them.
@@ -66,12 +76,27 @@ impl Tables {
         Ok(Setup {
             interfaces: self.interfaces,
             routes: self.routes,
+            policy: self.policy,
             dataplane: self.dataplane,
             link: Some(link),
             resolve: Some(Resolve { queue: Box::new(queue), doorbell }),
             receive_buffer: Setup::RECEIVE_BUFFER,
         })
     }
+}
+
+/// The static routes of a configuration, as the manager wants them.
+pub(crate) fn static_routes(config: &Config) -> Vec<StaticRoute> {
+    config.routes().iter().map(|route| static_route(config, route)).collect()
+}
+
+/// The addresses of each interface, likewise.
+pub(crate) fn addresses(config: &Config) -> Vec<Vec<IpNet>> {
+    config.interfaces().iter().map(own_addresses).collect()
+}
+
+fn own_addresses(interface: &portcullis_config::Interface) -> Vec<IpNet> {
+    interface.addresses.iter().map(|address| address.as_net()).collect()
 }
 
 fn static_route(config: &Config, route: &portcullis_config::Route) -> StaticRoute {

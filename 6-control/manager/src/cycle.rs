@@ -10,9 +10,11 @@
 //! FIB change (a neighbour, a group that lost a member) is done after the first.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use portcullis_packet::Epoch;
+use portcullis_policy::Policy;
 use portcullis_routing::{Snapshot, Vrf};
 use portcullis_tables::{FibError, FibWriter4, FibWriter6, NeighborTable, Publisher};
 
@@ -53,8 +55,12 @@ pub(crate) struct Cycle {
     fib4: FibWriter4,
     fib6: FibWriter6,
     publisher: Publisher<Snapshot>,
+    /// What packets are judged by, in all snapshots from now on.
+    policy: Arc<Policy>,
+    /// The first epoch with that policy; `None` while there is none.
+    judging: Option<Epoch>,
     phase: Phase,
-    /// Generations of the FIBs whose handles were published last.
+    /// Rebuilds of the FIBs when their handles were published last.
     published: (u64, u64),
     /// The last epoch that brought new next hops.
     needed: Epoch,
@@ -83,19 +89,22 @@ impl Dataplane {
             next_hops: NextHopStore::default().snapshot(),
             neighbors: NeighborTable::new(0),
             hash_seed: 0,
+            policy: Arc::default(),
         };
         Ok(Self { fib4, fib6, publisher: Publisher::new(snapshot) })
     }
 }
 
 impl Cycle {
-    pub(crate) fn new(dataplane: Dataplane) -> Self {
+    pub(crate) fn new(dataplane: Dataplane, policy: Arc<Policy>) -> Self {
         let Dataplane { fib4, fib6, publisher } = dataplane;
-        let published = (fib4.generation(), fib6.generation());
+        let published = (fib4.rebuilds(), fib6.rebuilds());
         Self {
             fib4,
             fib6,
             publisher,
+            policy,
+            judging: None,
             phase: Phase::Idle,
             published,
             needed: Epoch::default(),
@@ -108,8 +117,13 @@ impl Cycle {
     pub(crate) fn turn(&mut self, mirror: &mut Mirror) -> Next {
         let seen = self.publisher.seen_by_all();
         self.reclaim(mirror, seen);
+        let wanted = mirror.has_changed() || self.judging.is_none();
+        if self.judging.is_none() && !matches!(self.phase, Phase::Idle) {
+            // A policy does not wait for what is under way.
+            self.publish(mirror);
+        }
         match std::mem::replace(&mut self.phase, Phase::Idle) {
-            Phase::Idle if mirror.is_ready() && mirror.has_changed() => self.begin(mirror),
+            Phase::Idle if mirror.is_ready() && wanted => self.begin(mirror),
             Phase::Idle if self.unseen.is_empty() => Next::Idle,
             Phase::Idle => Next::Poll,
             Phase::Published(epoch, plan) if seen < epoch => {
@@ -123,7 +137,7 @@ impl Cycle {
 
     fn begin(&mut self, mirror: &mut Mirror) -> Next {
         let plan = mirror.compile();
-        if mirror.wants_snapshot() {
+        if mirror.wants_snapshot() || self.judging.is_none() {
             self.publish(mirror);
         }
         if plan.is_empty() {
@@ -172,7 +186,7 @@ impl Cycle {
 
     fn finish(&mut self, mirror: &mut Mirror, written: bool) -> Next {
         mirror.written();
-        let moved = (self.fib4.generation(), self.fib6.generation()) != self.published;
+        let moved = (self.fib4.rebuilds(), self.fib6.rebuilds()) != self.published;
         let epoch = if mirror.wants_snapshot() || moved {
             self.publish(mirror)
         } else if written {
@@ -201,9 +215,10 @@ impl Cycle {
 
     fn publish(&mut self, mirror: &mut Mirror) -> Epoch {
         let vrf = Vrf { fib4: self.fib4.reader(), fib6: self.fib6.reader() };
-        self.published = (self.fib4.generation(), self.fib6.generation());
-        let epoch = self.publisher.publish(mirror.snapshot(vrf));
+        self.published = (self.fib4.rebuilds(), self.fib6.rebuilds());
+        let epoch = self.publisher.publish(mirror.snapshot(vrf, Arc::clone(&self.policy)));
         self.unseen.push_back(epoch);
+        self.judging.get_or_insert(epoch);
         if mirror.store.take_added() {
             self.needed = epoch;
         }
@@ -229,6 +244,17 @@ impl Cycle {
             let before = self.refused.map_or(0, |(count, _)| count);
             self.refused = Some((before + count, error));
         }
+    }
+
+    /// Gives workers another policy, with the next turn if the kernel's tables have been read.
+    pub(crate) fn judge_by(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+        self.judging = None;
+    }
+
+    /// Whether all workers have the policy, or sleep.
+    pub(crate) fn all_judge(&self) -> bool {
+        self.judging.is_some_and(|epoch| epoch <= self.publisher.seen_by_all())
     }
 
     /// How many changes the FIBs refused since the last call, and the last reason.

@@ -8,6 +8,7 @@ use portcullis_routing::Interface;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::change::{ApplyError, Change};
 use crate::listen::ListenCounters;
 use crate::show::{Chunk, Cursor};
 
@@ -46,6 +47,7 @@ pub(crate) enum Query {
     Neighbors { filter: NeighborFilter, answer: oneshot::Sender<Vec<NeighborRow>> },
     Interfaces { answer: oneshot::Sender<Vec<Interface>> },
     Status { answer: oneshot::Sender<Status> },
+    Apply { change: Box<Change>, answer: oneshot::Sender<Result<(), ApplyError>> },
 }
 
 /// The manager's end of its handles.
@@ -96,6 +98,18 @@ impl Handle {
     /// The manager is gone.
     pub async fn status(&self) -> Result<Status, Gone> {
         self.ask(|answer| Query::Status { answer }).await
+    }
+
+    /// Puts another configuration in the place of the present one. Its policy is in effect when this
+    /// returns: all workers have it. Addresses, routes and MTUs were handed to the kernel, which may take
+    /// until a link is up to accept them, and their effects follow as it does. What both
+    /// configurations say is not touched.
+    ///
+    /// # Errors
+    /// The change is for another gateway, and nothing was changed; or the manager is gone.
+    pub async fn apply(&self, change: Change) -> Result<(), ApplyError> {
+        let change = Box::new(change);
+        self.ask(|answer| Query::Apply { change, answer }).await?
     }
 
     /// Stops the manager. What it set in the kernel stays, and so do the FIBs.

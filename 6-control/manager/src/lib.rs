@@ -16,7 +16,7 @@
 //! | `mirror` | all of the kernel's tables together, and what they come to |
 //! | `cycle`, `fib` | in which order what is written, so that no worker sees half of it |
 //! | `ports` | device and tap of an interface follow each other |
-//! | `configure` | addresses and static routes of the configuration file |
+//! | `configure`, `change` | addresses and static routes of the configuration file, and of the next one |
 //! | `resolve` | neighbours that workers wait for or use |
 //! | `show`, `handle` | questions from other threads |
 //! | `manager` | the thread around all this, the only part with sockets, timers and a clock |
@@ -26,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+mod change;
 mod configure;
 mod cycle;
 mod event;
@@ -45,6 +46,7 @@ mod rib;
 mod setup;
 mod show;
 
+pub use change::{ApplyError, Change};
 pub use event::Protocol;
 pub use handle::{Gone, Handle, RouteStream, Status};
 pub use listen::ListenCounters;

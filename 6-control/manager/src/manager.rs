@@ -13,8 +13,10 @@ use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::change::{ApplyError, Change};
 use crate::configure::Configuration;
 use crate::cycle::{Cycle, Next};
 use crate::handle::{Handle, Inbox, Query, Status};
@@ -70,6 +72,8 @@ struct Core {
     ticks: u64,
     /// It is time to look whether all is in the kernel that should be.
     configure: bool,
+    /// Those who wait until all workers judge by the policy that they gave.
+    applying: Vec<oneshot::Sender<Result<(), ApplyError>>>,
 }
 
 impl Manager {
@@ -81,7 +85,7 @@ impl Manager {
         let vpc = NetlinkSocket::watching_all(setup.receive_buffer)?;
         let vpc_requests = Requests::new(NetlinkSocket::open()?);
         let mut mirror = Mirror::new(setup.interfaces, seed()?);
-        let cycle = Cycle::new(setup.dataplane);
+        let cycle = Cycle::new(setup.dataplane, setup.policy);
         mirror.resync.request();
         let (link, link_requests) = match setup.link {
             Some(sockets) => (Some(sockets.watch), Some(Requests::new(sockets.requests))),
@@ -99,6 +103,7 @@ impl Manager {
             start: std::time::Instant::now(),
             ticks: 0,
             configure: true,
+            applying: Vec::new(),
         };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -143,6 +148,7 @@ impl Manager {
                     told = core.cycle.epoch();
                     published();
                 }
+                core.answer_applying();
                 let wait = async {
                     match next {
                         _ if more => tokio::task::yield_now().await,
@@ -303,7 +309,32 @@ impl Core {
         }
     }
 
-    fn answer(&self, query: Query) {
+    /// Takes another configuration. Who gave it is answered when all workers have its policy.
+    fn apply(&mut self, change: Change, answer: oneshot::Sender<Result<(), ApplyError>>) {
+        if let Err(error) = change.check(self.mirror.interfaces().len()) {
+            let _ = answer.send(Err(error));
+            return;
+        }
+        let Change { policy, routes, addresses, mtus } = change;
+        self.cycle.judge_by(policy);
+        // Before the kernel is asked for anything, which may take a while.
+        self.cycle.turn(&mut self.mirror);
+        self.configuration.change_routes(routes, self.now());
+        self.mirror.configure(addresses, mtus);
+        self.configure = true;
+        self.applying.push(answer);
+    }
+
+    fn answer_applying(&mut self) {
+        if !self.applying.is_empty() && self.cycle.all_judge() {
+            for answer in self.applying.drain(..) {
+                // Who asked may have gone meanwhile.
+                let _ = answer.send(Ok(()));
+            }
+        }
+    }
+
+    fn answer(&mut self, query: Query) {
         // Who asked may have gone meanwhile.
         match query {
             Query::Routes { filter, cursor, answer } => {
@@ -318,6 +349,7 @@ impl Core {
             Query::Status { answer } => {
                 let _ = answer.send(self.status());
             }
+            Query::Apply { change, answer } => self.apply(*change, answer),
         }
     }
 

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use portcullis_packet::{IfIndex, Mac, TxOffload};
+use portcullis_policy::Policy;
 use portcullis_routing::Snapshot;
 use portcullis_tables::{FibWriter4, FibWriter6, Publisher};
 
@@ -83,6 +85,8 @@ pub struct Setup {
     pub interfaces: Vec<InterfaceSetup>,
     /// The static routes of the configuration file.
     pub routes: Vec<StaticRoute>,
+    /// What packets are judged by.
+    pub policy: Arc<Policy>,
     /// The tables to keep.
     pub dataplane: Dataplane,
     /// Sockets in the `link` namespace; `None` if no device is to be followed.

@@ -72,7 +72,13 @@ impl Gateway {
         let config =
             IoConfig { small_buffers: 2048, large_buffers: 128, idle: IdlePolicy::DEDICATED };
         let io_loop = IoLoop::new(config, ports, io_end, stop.clone(), Arc::clone(&io));
+        let (_, inquiries) = ring(1, pipeline_end.doorbell());
+        let (answers, _) = ring(1, pipeline_end.doorbell());
+        let (events, _) = ring(1, pipeline_end.doorbell());
         let links = PipelineLinks {
+            inquiries,
+            answers,
+            events,
             end: pipeline_end,
             snapshots: publisher.subscribe(),
             injected,
@@ -164,6 +170,7 @@ fn tables(fib4: &mut FibWriter4, fib6: &FibWriter6, known: bool) -> Snapshot {
         next_hops: next_hops(),
         neighbors: if known { neighbors() } else { NeighborTable::new(1) },
         hash_seed: 1,
+        policy: Arc::default(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! From the mirror to the dataplane: what to write into the FIBs, and the snapshot beside them.
 
+use std::sync::Arc;
+
 use ipnet::{Ipv4Net, Ipv6Net};
+use portcullis_policy::Policy;
 use portcullis_routing::{Snapshot, Vrf};
 
 use super::Mirror;
@@ -84,7 +87,7 @@ impl Mirror {
     }
 
     /// What workers are to know, with the tables in `vrf`.
-    pub(crate) fn snapshot(&mut self, vrf: Vrf) -> Snapshot {
+    pub(crate) fn snapshot(&mut self, vrf: Vrf, policy: Arc<Policy>) -> Snapshot {
         self.changed = false;
         Snapshot {
             interfaces: self.interfaces.clone(),
@@ -92,6 +95,7 @@ impl Mirror {
             next_hops: self.store.snapshot(),
             neighbors: self.neighbor_table.clone(),
             hash_seed: self.seed,
+            policy,
         }
     }
 }

@@ -197,6 +197,16 @@ impl Mirror {
         }
     }
 
+    /// The configuration says this of each interface from now on.
+    pub(crate) fn configure(&mut self, addresses: Vec<Vec<IpNet>>, mtus: Vec<Option<u16>>) {
+        for (interface, (addresses, mtu)) in (0..).map(IfIndex).zip(addresses.into_iter().zip(mtus))
+        {
+            if self.ports.configure(interface, addresses, mtu) {
+                self.interface_changed(interface);
+            }
+        }
+    }
+
     fn link(&mut self, link: Link, origin: Origin) {
         let before = match self.links.set(link.index, link.clone(), origin) {
             News::None => return,

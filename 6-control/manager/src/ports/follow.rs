@@ -20,6 +20,12 @@ impl<T: Copy + PartialEq> Follow<T> {
         Self { wanted, agreed: None, revert: false, hopeless: None }
     }
 
+    /// Another value is to be set on both ends; with `None` they keep what they have.
+    pub(super) fn want(&mut self, wanted: Option<T>) {
+        self.wanted = wanted;
+        self.hopeless = None;
+    }
+
     /// What is to be set, and where.
     pub(super) fn step(&mut self, device: T, tap: T) -> Option<(Side, T)> {
         if let Some(wanted) = self.wanted {
@@ -107,6 +113,20 @@ mod tests {
         ends.device = 1300;
         ends.settle(|_, _| true);
         assert_eq!(ends.both(), (1300, 1300));
+    }
+
+    #[test]
+    fn another_configuration_is_set_on_both_ends_and_one_without_a_value_changes_nothing() {
+        let mut ends = Ends::new(Some(9000), 1500, 1500);
+        ends.follow.want(Some(1400));
+        ends.settle(|_, _| true);
+        assert_eq!(ends.both(), (1400, 1400));
+        ends.follow.want(Some(9000));
+        ends.settle(|side, _| side == Side::Tap);
+        assert_eq!(ends.both(), (1400, 1400), "the device refuses");
+        ends.follow.want(None);
+        ends.settle(|_, _| true);
+        assert_eq!(ends.both(), (1400, 1400));
     }
 
     #[test]

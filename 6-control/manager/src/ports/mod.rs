@@ -7,7 +7,7 @@
 //! | the tap's carrier | the device's |
 //! | MTU, MAC | whichever end was changed last; the device if both were |
 //!
-//! When an end appears, both get the MTU of the configuration; a new tap gets the device's MAC and
+//! When an end appears, or the configuration changes, both get its MTU; a new tap gets the device's MAC and
 //! is set up.
 //!
 //! An end is only told what it does not say of itself already, and what it refused is not asked
@@ -20,6 +20,7 @@ mod tests;
 
 use std::collections::HashMap;
 
+use ipnet::IpNet;
 use portcullis_packet::IfIndex;
 
 pub(crate) use self::port::Port;
@@ -117,6 +118,18 @@ impl Ports {
                 .find(|(_, port)| port.device.as_ref().is_some_and(|link| link.index == index))
                 .map(|(interface, _)| interface),
         }
+    }
+
+    /// The configuration says this of an interface from now on. True if workers may be told something
+    /// else because of it at once.
+    pub(crate) fn configure(
+        &mut self,
+        interface: IfIndex,
+        addresses: Vec<IpNet>,
+        mtu: Option<u16>,
+    ) -> bool {
+        let port = self.ports.get_mut(interface.slot());
+        port.is_some_and(|port| port.configure(addresses, mtu))
     }
 
     /// The next request that makes the ends of some interface agree; [`Self::answered`] is to be

@@ -109,6 +109,17 @@ impl Port {
         }
     }
 
+    /// The configuration says this from now on. True if its MTU is another than before; else whatever
+    /// the ends have by now stays.
+    pub(super) fn configure(&mut self, addresses: Vec<IpNet>, mtu: Option<u16>) -> bool {
+        self.setup.addresses = addresses;
+        if std::mem::replace(&mut self.setup.mtu, mtu) == mtu {
+            return false;
+        }
+        self.mtu.want(mtu.map(u32::from));
+        true
+    }
+
     /// An end is there, or has changed.
     pub(super) fn set_end(&mut self, side: Side, link: &Link) {
         let end = match side {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -151,6 +152,7 @@ impl World {
         let setup = Setup {
             interfaces: vec![interface("wan", &options.addresses), interface("lan", &[])],
             routes: options.routes,
+            policy: Arc::default(),
             dataplane,
             link: Some(netns::run_in(&ground.link, LinkSockets::open).unwrap().unwrap()),
             resolve: options.resolve,

@@ -12,7 +12,7 @@ fn via(tap: usize, last: u8) -> Target {
 
 fn entry(prefix: &str, target: Target) -> Entry {
     let prefix = prefix.parse().expect("a prefix");
-    Entry { table: Table::Main, prefix, metric: 0, target }
+    Entry { table: Table::Main, prefix, metric: 0, protocol: Protocol(4), target }
 }
 
 fn add(session: &mut Session, prefix: &str, target: Target) {

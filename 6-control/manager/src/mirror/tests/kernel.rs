@@ -1,6 +1,8 @@
 //! A kernel as simple as can be: lists that are searched from one end to the other. It does what
 //! Linux does to routes, says what Linux says, and is silent where Linux is.
 
+mod obey;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,8 +11,8 @@ use portcullis_packet::IfIndex;
 
 use super::{Answer, FOREIGN, TAPS, link, mac_of};
 use crate::event::{
-    Event, KernelIndex, Neighbor, NeighborKey, NeighborState, Object, ObjectId, Path, Placement,
-    Protocol, Route, Table, Target, Weight,
+    Address, Event, KernelIndex, Neighbor, NeighborKey, NeighborState, Object, ObjectId, Path,
+    Placement, Protocol, Route, Table, Target, Weight,
 };
 use crate::netlink::Dump;
 
@@ -67,6 +69,7 @@ pub(super) struct Entry {
     pub(super) table: Table,
     pub(super) prefix: IpNet,
     pub(super) metric: u32,
+    pub(super) protocol: Protocol,
     pub(super) target: Target,
 }
 
@@ -89,7 +92,7 @@ impl Entry {
             table: self.table,
             prefix: self.prefix,
             metric: self.metric,
-            protocol: Protocol(4),
+            protocol: self.protocol,
             target: self.target.clone(),
             mtu: None,
         }
@@ -104,6 +107,7 @@ pub(super) struct Kernel {
     entries: Vec<Entry>,
     objects: BTreeMap<ObjectId, Object>,
     neighbors: BTreeMap<NeighborKey, NeighborState>,
+    addresses: Vec<Address>,
 }
 
 impl Kernel {
@@ -126,7 +130,8 @@ impl Kernel {
 
     /// Adds a route as `ip route add`, `append` or `replace` would.
     pub(super) fn add(&mut self, entry: Entry, placement: Placement) -> Vec<Event> {
-        if !self.is_possible(&entry.target) || self.entries.contains(&entry) {
+        let replace = placement == Placement::Replace && entry.is_v6();
+        if !self.is_possible(&entry.target) || self.entries.contains(&entry) && !replace {
             return vec![];
         }
         if entry.is_v6() { self.add6(entry, placement) } else { self.add4(entry, placement) }
@@ -154,7 +159,7 @@ impl Kernel {
         };
         match replaced {
             Some(at) => {
-                let siblings = self.entries[at].is_ecmp() && entry.is_ecmp();
+                let siblings = self.entries[at].is_ecmp();
                 self.entries[at] = entry.clone();
                 let mut position = 0..;
                 self.entries.retain(|other| {
@@ -367,9 +372,14 @@ impl Kernel {
             let known = self.neighbors.iter().filter(|(key, _)| key.address.is_ipv6() == v6);
             known.map(|(key, state)| Event::Neighbor(neighbor(*key, *state))).collect()
         };
+        let addresses = |v6: bool| {
+            let of_family = self.addresses.iter().filter(|a| a.net.addr().is_ipv6() == v6);
+            of_family.map(|address| Event::Address(*address)).collect()
+        };
         match dump {
             Dump::Links => [FOREIGN, TAPS[0], TAPS[1]].map(|index| self.link(index)).into(),
-            Dump::Addresses4 | Dump::Addresses6 => vec![],
+            Dump::Addresses4 => addresses(false),
+            Dump::Addresses6 => addresses(true),
             Dump::Neighbors4 => neighbors(false),
             Dump::Neighbors6 => neighbors(true),
             Dump::Objects => {

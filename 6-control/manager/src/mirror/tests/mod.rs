@@ -1,11 +1,13 @@
 //! The mirror and the cycle together, fed with what a kernel would say.
 
+mod configured;
 mod examples;
 mod kernel;
 mod property;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use kernel::Kernel;
 use portcullis_packet::{IfIndex, Mac, NextHopId, TxOffload};
@@ -94,7 +96,7 @@ impl Session {
         let mut dataplane = Dataplane::new().expect("tables");
         let worker = dataplane.publisher.subscribe();
         let mut mirror = Mirror::new(interfaces, 7);
-        let cycle = Cycle::new(dataplane);
+        let cycle = Cycle::new(dataplane, Arc::default());
         mirror.resync.request();
         for tap in TAPS {
             mirror.handle_device(device(tap, true), Origin::Announced);

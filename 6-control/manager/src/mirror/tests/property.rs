@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use super::kernel::{self, Entry};
 use super::{FOREIGN, Session, TAPS};
 use crate::event::{
-    KernelIndex, NeighborKey, NeighborState, Object, ObjectId, Path, Placement, Table, Target,
+    KernelIndex, NeighborKey, NeighborState, Object, ObjectId, Path, Placement, Protocol, Table,
+    Target,
 };
 
 /// Something that happens.
@@ -70,8 +71,12 @@ fn entry() -> impl Strategy<Value = Entry> {
             6 => Just(Table::Main),
             1 => Just(Table::Default),
         ];
-        (table, prop::sample::select(kernel::prefixes(v6)), 0_u32..3, target(v6))
-            .prop_map(|(table, prefix, metric, target)| Entry { table, prefix, metric, target })
+        (table, prop::sample::select(kernel::prefixes(v6)), 0_u32..3, target(v6)).prop_map(
+            |(table, prefix, metric, target)| {
+                let protocol = Protocol(4);
+                Entry { table, prefix, metric, protocol, target }
+            },
+        )
     })
 }
 

@@ -1,0 +1,123 @@
+//! Addresses of the configuration file, on the taps.
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+use portcullis_packet::{IfIndex, Instant};
+
+use super::retry::Retry;
+use super::withdrawn::Withdrawn;
+use crate::event::{Address, KernelIndex, Protocol};
+use crate::mirror::Mirror;
+use crate::request::Request;
+
+/// What is to be on which tap.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    taps: HashMap<(IfIndex, KernelIndex), OnTap>,
+    /// Addresses that were to be, and are no longer.
+    withdrawn: Withdrawn<(KernelIndex, IpNet)>,
+}
+
+#[derive(Debug, Default)]
+struct OnTap {
+    /// What the configuration said when the tap was looked at last.
+    said: Vec<IpNet>,
+    /// Those of them that have not been seen yet since they were asked for. What was seen once and is
+    /// not there any more was taken away by somebody.
+    pending: Vec<(IpNet, Retry)>,
+}
+
+impl OnTap {
+    fn ask_for(&mut self, net: IpNet) {
+        self.pending.retain(|(other, _)| *other != net);
+        self.pending.push((net, Retry::new()));
+    }
+
+    fn is_pending(&self, net: IpNet) -> bool {
+        self.pending.iter().any(|(other, _)| *other == net)
+    }
+}
+
+impl Addresses {
+    /// What to ask the kernel for now. Old ones go first: to IPv6, one address with two prefix lengths
+    /// is one that is there.
+    pub(super) fn requests(&mut self, mirror: &Mirror, now: Instant, requests: &mut Vec<Request>) {
+        self.compare(mirror, now);
+        self.withdraw(mirror, now, requests);
+        for ((_, index), tap) in &mut self.taps {
+            let due = tap.pending.iter_mut().filter_map(|(net, retry)| {
+                retry.is_due(now).then_some(Request::AddAddress { index: *index, net: *net })
+            });
+            requests.extend(due);
+        }
+    }
+
+    /// Notes what the configuration says that it did not say before, what it no longer says, and what
+    /// has been done.
+    fn compare(&mut self, mirror: &Mirror, now: Instant) {
+        for (interface, port) in mirror.ports.iter() {
+            let Some(tap) = port.tap() else { continue };
+            let (index, wanted) = (tap.index, &port.setup.addresses);
+            let is_new = !self.taps.contains_key(&(interface, index));
+            let tap = self.taps.entry((interface, index)).or_default();
+            if is_new {
+                // It may have what a former run set, and what others did.
+                let counts = |a: &&Address| a.protocol == Protocol::OURS || wanted.contains(&a.net);
+                tap.said = mirror.addresses(index).filter(counts).map(|a| a.net).collect();
+            }
+            tap.pending.retain(|(net, asked)| {
+                // Seen before, it may be one that is on its way out.
+                !asked.was_tried() || find(mirror, index, *net).is_none()
+            });
+            if tap.said == *wanted {
+                continue;
+            }
+            let before = std::mem::replace(&mut tap.said, wanted.clone());
+            tap.pending.retain(|(net, _)| wanted.contains(net));
+            self.withdrawn.retain(|(on, net)| *on != index || !wanted.contains(net));
+            for gone in before.iter().filter(|net| !wanted.contains(net)) {
+                self.withdrawn.add((index, *gone), now);
+            }
+            for new in wanted.iter().filter(|net| !before.contains(net)) {
+                tap.ask_for(*new);
+            }
+        }
+    }
+
+    fn withdraw(&mut self, mirror: &Mirror, now: Instant, requests: &mut Vec<Request>) {
+        let ours = |(index, net): &(KernelIndex, IpNet)| {
+            find(mirror, *index, *net).filter(|address| is_ours(address))
+        };
+        let certain = !mirror.resync.is_running();
+        for name in self.withdrawn.due(now, certain, |name| ours(name).is_some()) {
+            let Some(gone) = ours(&name) else { continue };
+            requests.push(Request::RemoveAddress(*gone));
+            let taps = self.taps.iter_mut().filter(|((_, index), _)| *index == gone.index);
+            for (_, tap) in taps {
+                // Where it does not promote them, the kernel takes them along.
+                for kept in tap.said.clone() {
+                    let there = find(mirror, gone.index, kept);
+                    let may_go = there.map_or(tap.is_pending(kept), is_secondary);
+                    if may_go && !is_secondary(gone) && kept.trunc() == gone.net.trunc() {
+                        tap.ask_for(kept);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn find(mirror: &Mirror, index: KernelIndex, net: IpNet) -> Option<&Address> {
+    mirror.addresses(index).find(|address| address.net == net)
+}
+
+/// Whether it may be one that the manager set. Before 5.18 kernels did not remember.
+fn is_ours(address: &Address) -> bool {
+    [Protocol::OURS, Protocol::default()].contains(&address.protocol)
+}
+
+/// Whether it depends on another address of the same network, which only IPv4 ones do.
+fn is_secondary(address: &Address) -> bool {
+    address.net.addr().is_ipv4() && address.flags & libc::IFA_F_SECONDARY != 0
+}
