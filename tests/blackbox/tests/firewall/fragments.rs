@@ -74,8 +74,8 @@ fn fragments_in_any_order_are_one_packet(forwarder: Forwarder) {
     ));
     // The reflector, which has them whole, answers; tshark puts the answers together.
     for filter in [
-        "ip.src == 10.1.0.2 && udp.length > 4000",
-        "ipv6.src == 2001:db8:1::2 && udp.length > 4000",
+        "ip.src == 10.1.0.2 && udp.length > 4000 && !icmp && !icmpv6",
+        "ipv6.src == 2001:db8:1::2 && udp.length > 4000 && !icmp && !icmpv6",
     ] {
         let answers = || capture.fields(filter, &["udp.length"]).len();
         wait_until("all are answered", Duration::from_secs(5), || answers() == 3);
@@ -99,19 +99,23 @@ send(fragment6(datagram6(1), 1400)[1:])",
     assert_eq!(seen, Vec::<Vec<String>>::new());
 }
 
-/// A second piece that covers the first one's ports (RFC 1858, 3).
+/// A second piece that covers some of the first one (RFC 1858, 3; RFC 5722 for IPv6).
 fn fragments_that_overlap_do_not_pass(forwarder: Forwarder) {
     let lab = Lab::new("fragments_that_overlap_do_not_pass");
     let site = site(&lab, forwarder);
     let _inside = Reflector::start(&site.inside, "7000 7001");
     let capture = Capture::start(&site.inside, "eth0", "src host 203.0.113.254");
     site.outside.scapy(&format!(
-        "{}ip = IP(src='203.0.113.254', dst='10.1.0.2', id=9, proto=17)
-whole = raw(UDP(sport=4000, dport=7000, len=8 + 64, chksum=0)/Raw(b'x' * 64))
-evil = raw(UDP(sport=4000, dport=7001, len=8 + 64, chksum=0)/Raw(b'y' * 16))
-send([ip.__class__(src=ip.src, dst=ip.dst, id=9, proto=17, flags='MF')/Raw(whole[:24]),
-      ip.__class__(src=ip.src, dst=ip.dst, id=9, proto=17, flags='MF', frag=1)/Raw(evil[8:24]),
-      ip.__class__(src=ip.src, dst=ip.dst, id=9, proto=17, frag=3)/Raw(whole[24:])])",
+        "{}whole = raw(UDP(sport=4000, dport=7000, len=8 + 64, chksum=0)/Raw(b'x' * 64))
+evil = raw(UDP(sport=4000, dport=7001, len=8 + 64, chksum=0)/Raw(b'y' * 64))
+def piece(number, payload, start, end):
+    ip = IP(src='203.0.113.254', dst='10.1.0.2', id=number, proto=17, frag=start // 8)
+    if end < 72:
+        ip.flags = 'MF'
+    return ip/Raw(payload[start:end])
+# What goes first is no matter.
+send([piece(9, whole, 0, 24), piece(9, evil, 16, 40), piece(9, whole, 40, 72)])
+send([piece(10, evil, 16, 40), piece(10, whole, 0, 24), piece(10, whole, 40, 72)])",
         preamble(&site)
     ));
     let _seen = Dial::udp("10.1.0.2:7000").from("203.0.113.254:4001").seen(&site.outside);
