@@ -166,6 +166,16 @@ impl Gateway {
         }
     }
 
+    /// The rows of what Portcullis answers to `show WHAT --json`; other forwarders are not asked.
+    #[track_caller]
+    #[must_use]
+    pub fn show(&self, what: &str) -> Option<Vec<serde_json::Value>> {
+        match &self.running {
+            Running::Portcullis(portcullis) => Some(portcullis.show(what)),
+            Running::Kernel | Running::Testpmd(_) => None,
+        }
+    }
+
     /// How many packets Portcullis has dropped for a reason; none is known of other forwarders.
     #[track_caller]
     #[must_use]

@@ -171,7 +171,8 @@ impl Rule {
         }
         let mut lines = Vec::new();
         for addresses in self.address_words() {
-            for service in self.service_words() {
+            let family = addresses.split_whitespace().next();
+            for service in self.service_words(family) {
                 for action in last(self.action) {
                     lines.push(format!("{zones}{addresses}{service}{action}"));
                 }
@@ -203,17 +204,36 @@ impl Rule {
         ["ip", "ip6"].into_iter().filter_map(of_family).collect()
     }
 
-    fn service_words(&self) -> Vec<String> {
+    /// What is asked of the payload, for a family of addresses if there is only one.
+    fn service_words(&self, family: Option<&str>) -> Vec<String> {
         if self.services.is_empty() {
             return vec![String::new()];
         }
-        let service = |service: &String| match service.split_once('/') {
-            Some((icmp @ ("icmp" | "icmpv6"), kind)) => format!("{icmp} type {kind} "),
-            Some((protocol, ports)) => format!("{protocol} dport {ports} "),
-            None if service == "icmpv6" => "meta l4proto ipv6-icmp ".to_owned(),
-            None => format!("meta l4proto {service} "),
-        };
-        self.services.iter().map(service).collect()
+        self.services.iter().flat_map(|service| service_words(service, family)).collect()
+    }
+}
+
+fn service_words(service: &str, family: Option<&str>) -> Vec<String> {
+    let (protocol, detail) = match service.split_once('/') {
+        Some((protocol, detail)) => (protocol, Some(detail)),
+        None => (service, None),
+    };
+    // ICMP without more is that of both versions.
+    let icmp: &[(&str, &str)] = match protocol {
+        "icmp" => &[("icmp", "ip"), ("icmpv6", "ip6")],
+        "icmpv6" => &[("icmpv6", "ip6")],
+        _ => &[],
+    };
+    let icmp = icmp.iter().filter(|(_, of)| family.is_none_or(|family| family == *of));
+    match (protocol, detail) {
+        ("icmp" | "icmpv6", Some(kind)) => {
+            icmp.map(|(icmp, _)| format!("{icmp} type {kind} ")).collect()
+        }
+        ("icmp" | "icmpv6", None) => {
+            icmp.map(|(icmp, _)| format!("meta l4proto {icmp} ")).collect()
+        }
+        (_, Some(ports)) => vec![format!("{protocol} dport {ports} ")],
+        (_, None) => vec![format!("meta l4proto {protocol} ")],
     }
 }
 
@@ -233,7 +253,7 @@ mod tests {
                 "iifname wan oifname lan ip saddr { 192.0.2.0/24 } tcp dport 80-90 accept",
                 "iifname wan oifname lan ip saddr { 192.0.2.0/24 } meta l4proto icmp accept",
                 "iifname wan oifname lan ip6 saddr { 2001:db8::/32 } tcp dport 80-90 accept",
-                "iifname wan oifname lan ip6 saddr { 2001:db8::/32 } meta l4proto icmp accept",
+                "iifname wan oifname lan ip6 saddr { 2001:db8::/32 } meta l4proto icmpv6 accept",
             ]
         );
     }

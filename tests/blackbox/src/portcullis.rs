@@ -167,11 +167,14 @@ impl Portcullis {
         finish(command)
     }
 
-    /// Runs `portcullis show WHAT --json`.
+    /// Runs `portcullis show WHAT --json`; what may be several words.
     #[track_caller]
     #[must_use]
     pub fn ask(&self, what: &str) -> Finished {
-        self.command(&["show", what, "--json"])
+        let mut words = vec!["show"];
+        words.extend(what.split_whitespace());
+        words.push("--json");
+        self.command(&words)
     }
 
     /// What `portcullis show WHAT` prints for people.

@@ -6,10 +6,14 @@ use super::{Allow, allow, allow_if};
 
 /// Calls of the supervisor, and of the helper threads that enter namespaces for it.
 pub(super) const SUPERVISOR: &[Allow] = &[
-    // The gateway process: waited for, told to stop, killed.
+    // The gateway process: waited for, told to read its file again or to stop, killed.
     allow(libc::SYS_wait4),
     allow(libc::SYS_waitid),
-    allow_if(libc::SYS_kill, 1, &[libc::SIGTERM as u32, libc::SIGINT as u32, libc::SIGKILL as u32]),
+    allow_if(
+        libc::SYS_kill,
+        1,
+        &[libc::SIGHUP as u32, libc::SIGTERM as u32, libc::SIGINT as u32, libc::SIGKILL as u32],
+    ),
     // Signals arrive on a pair of sockets of the runtime, made before; rtnetlink moves devices; systemd
     // is told how it goes.
     allow_if(libc::SYS_socket, 0, &[libc::AF_NETLINK as u32, libc::AF_UNIX as u32]),

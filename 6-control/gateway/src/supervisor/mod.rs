@@ -32,7 +32,7 @@ use crate::locks::{self, What};
 use crate::state::RUN_DIRECTORY;
 use crate::status::Status;
 use child::GatewayProcess;
-use signals::StopSignals;
+use signals::{Request, Requests};
 
 /// How long the gateway process may take to stop before it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ fn live(runtime: &Runtime, config: &Config, options: &RunOptions) -> Result<(), 
     // From here on a signal waits until it is asked for: nothing is left half done.
     let mut signals = {
         let _context = runtime.enter();
-        StopSignals::new().map_err(system("signal handlers"))?
+        Requests::new().map_err(system("signal handlers"))?
     };
     let _locks = patiently(SUPERVISOR_ENDS, || locks::take_all(config))?;
     let process = What::Process(config.gateway().name.as_str());
@@ -173,9 +173,9 @@ fn patiently<T>(
 async fn oversee(
     config: &Config,
     options: &RunOptions,
-    signals: &mut StopSignals,
+    signals: &mut Requests,
 ) -> Result<(), SupervisorError> {
-    if let Some(signal) = signals.already().await {
+    if let Some(signal) = signals.already_to_stop().await {
         info!("{signal}: not starting");
         return Ok(());
     }
@@ -190,16 +190,26 @@ async fn oversee(
 async fn attend(
     mut process: GatewayProcess,
     mut children: tokio::signal::unix::Signal,
-    signals: &mut StopSignals,
+    signals: &mut Requests,
 ) -> Result<(), SupervisorError> {
     let mut kill_at = None;
+    // Before the gateway process is ready the signal would end it: the file is read then.
+    let mut ready = false;
+    let mut reload = false;
     loop {
         let patience_ends = sleep_until(kill_at.unwrap_or_else(Instant::now));
         tokio::select! {
             // In this order: systemd tells all processes to stop at once, and the gateway
             // process may be the first to be ready.
             biased;
-            signal = signals.next() => {
+            request = signals.next() => {
+                let Request::Stop(signal) = request else {
+                    reload = true;
+                    if ready {
+                        process.signal(Signal::HUP);
+                    }
+                    continue;
+                };
                 if let Some(kill_at) = kill_at {
                     if kill_at > Instant::now() + (PATIENCE - SAME_AGAIN) {
                         continue;
@@ -224,7 +234,15 @@ async fn attend(
                 process.signal(Signal::KILL);
                 kill_at = Some(Instant::now() + PATIENCE);
             }
-            status = process.status() => heed(status),
+            status = process.status() => {
+                heed(status);
+                if status == Status::Ready {
+                    ready = true;
+                    if reload {
+                        process.signal(Signal::HUP);
+                    }
+                }
+            }
         }
     }
 }

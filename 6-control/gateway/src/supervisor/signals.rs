@@ -5,16 +5,24 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::yield_now;
-use tracing::warn;
 
-/// Requests to stop. From the moment they are made here they wait until they are asked for.
-pub(super) struct StopSignals {
+/// What a signal asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Request {
+    /// To stop; with the signal's name.
+    Stop(&'static str),
+    /// To read the file again.
+    Reload,
+}
+
+/// Requests by signals. From the moment they are made here they wait until they are asked for.
+pub(super) struct Requests {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
-impl StopSignals {
+impl Requests {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -24,26 +32,29 @@ impl StopSignals {
     }
 
     /// The next request.
-    pub(super) async fn next(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => {
-                    warn!("SIGHUP: this version does not take a changed file while it runs");
-                }
-            }
+    pub(super) async fn next(&mut self) -> Request {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Request::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Request::Stop("SIGINT"),
+            _ = self.hangup.recv() => Request::Reload,
         }
     }
 
-    /// A request that came already.
-    pub(super) async fn already(&mut self) -> Option<&'static str> {
+    /// A request to stop that came already. One to read the file again is forgotten: that has just
+    /// been done.
+    pub(super) async fn already_to_stop(&mut self) -> Option<&'static str> {
         // What came while nothing was awaited is noticed by the runtime first.
         yield_now().await;
-        tokio::select! {
-            biased;
-            signal = self.next() => Some(signal),
-            () = ready(()) => None,
+        loop {
+            tokio::select! {
+                biased;
+                request = self.next() => match request {
+                    Request::Stop(signal) => return Some(signal),
+                    Request::Reload => {}
+                },
+                () = ready(()) => return None,
+            }
         }
     }
 }
