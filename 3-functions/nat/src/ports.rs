@@ -86,7 +86,7 @@ impl PortSpace {
             }
         }
         let block_size = block_size.map_or(0, usize::from);
-        let blocks = if block_size == 0 { 0 } else { 65_536 / block_size };
+        let blocks = 65_536usize.checked_div(block_size).unwrap_or(0);
         Self {
             usable,
             in_use: none(),

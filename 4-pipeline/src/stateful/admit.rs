@@ -160,11 +160,11 @@ impl Worker {
                 }
             }
         }
-        if let Some(id) = redirect.and_then(|to| to.mapping) {
-            if hold == Hold::NONE {
-                hold = Hold::mapping(id);
-                state.masquerading.retain(id, F::narrow(tuple.src));
-            }
+        if let Some(id) = redirect.and_then(|to| to.mapping)
+            && hold == Hold::NONE
+        {
+            hold = Hold::mapping(id);
+            state.masquerading.retain(id, F::narrow(tuple.src));
         }
         let mut bits = 0;
         if translated != tuple {

@@ -4,6 +4,11 @@
 //! takes finished ones, sends their frames out of their ports and puts all buffers back into
 //! its pool. It blocks only when it has been idle for a while, on all its ports and its doorbell at
 //! once.
+//!
+//! With several workers it also sorts what it receives: packets whose flows other workers have
+//! go to these by the [mesh](crate::mesh), and what comes from there is received like from a port.
+
+mod handover;
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -13,14 +18,16 @@ use portcullis_drivers::{Port, PortState};
 use portcullis_packet::{
     BATCH, Counter, DropCounters, DropReason, IfIndex, Instant, Packet, Pool, PoolLimits, Verdict,
 };
+use portcullis_tables::{Publisher, Subscriber};
 
 use crate::exchange::IoEnd;
-use crate::{Idle, IdlePolicy, MAX_FDS, Step, Stop, clock, sleep};
+use crate::{Idle, IdlePolicy, MAX_FDS, MeshEnd, SteeredBy, Step, Stop, clock, sleep};
 
 /// How often ports are looked after.
 const MAINTENANCE: Duration = Duration::from_millis(100);
 
-/// The longest sleep while a port can only be polled.
+/// The longest sleep while a port can only be polled, or while packets for another worker wait for
+/// room.
 const POLL_ONLY_SLEEP: Duration = Duration::from_micros(250);
 
 /// The sleep after a port was readable and gave nothing: it lacks buffers, which come back, or a
@@ -37,12 +44,16 @@ const TOP_UP: usize = 16;
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct IoCounters {
-    /// Frames that no port could take.
+    /// Frames that no port could take, and those that no other worker could.
     pub drops: DropCounters,
     /// Batches handed to the pipeline.
     pub batches: Counter,
     /// Turns in which frames were left in the devices because the pipeline had all batches.
     pub waits: Counter,
+    /// Packets given to other workers, which have their flows.
+    pub handed_over: Counter,
+    /// Packets that came from other workers.
+    pub taken_over: Counter,
     /// How often the thread slept.
     pub sleeps: Counter,
     /// Buffers made anew because others went to the kernel for good.
@@ -66,6 +77,33 @@ impl Default for IoConfig {
     }
 }
 
+/// What an I/O thread is connected to.
+#[derive(Debug)]
+pub struct IoLinks {
+    /// Its pipeline thread.
+    pub end: IoEnd,
+    /// The I/O threads of other workers.
+    pub mesh: MeshEnd,
+    /// Which packets are theirs.
+    pub steering: Subscriber<SteeredBy>,
+}
+
+impl IoLinks {
+    /// Those of the only worker there is.
+    #[must_use]
+    pub fn alone(end: IoEnd) -> Self {
+        Self { end, mesh: MeshEnd::alone(), steering: Publisher::new(None).subscribe() }
+    }
+}
+
+/// Packets that one turn brought.
+#[derive(Clone, Copy, Default)]
+struct Received {
+    from_ports: usize,
+    /// Of other workers, or of our own for the second time.
+    from_workers: usize,
+}
+
 /// A port, and what is to leave by it.
 struct Outlet {
     port: Box<dyn Port>,
@@ -80,9 +118,16 @@ pub struct IoLoop {
     pool: Pool,
     limits: PoolLimits,
     end: IoEnd,
+    mesh: MeshEnd,
+    steering: Subscriber<SteeredBy>,
+    /// Packets that are to go through the pipeline once more, in the next batch.
+    again: Vec<Packet>,
     idle: Idle,
     stop: Stop,
+    /// Nothing is received from ports or handed over any more.
+    closing: bool,
     counters: Arc<IoCounters>,
+    /// The port or peer whose turn it is to be first.
     first: usize,
     maintenance_at: Instant,
     woken_by_port: bool,
@@ -98,7 +143,7 @@ impl IoLoop {
     pub fn new(
         config: IoConfig,
         ports: Vec<Box<dyn Port>>,
-        end: IoEnd,
+        links: IoLinks,
         stop: Stop,
         counters: Arc<IoCounters>,
     ) -> Self {
@@ -120,9 +165,13 @@ impl IoLoop {
             by_interface,
             pool: Pool::new(limits),
             limits,
-            end,
+            end: links.end,
+            mesh: links.mesh,
+            steering: links.steering,
+            again: Vec::with_capacity(BATCH),
             idle: Idle::new(config.idle),
             stop,
+            closing: false,
             counters,
             first: 0,
             maintenance_at: Instant::default(),
@@ -145,10 +194,13 @@ impl IoLoop {
 
     /// One turn over all ports and rings. True if there was anything to do.
     fn turn(&mut self, now: Instant) -> bool {
+        self.steering.refresh();
+        self.mesh.collect(&mut self.pool);
         let received = self.receive();
         let woken_by_port = std::mem::take(&mut self.woken_by_port);
-        self.barren = woken_by_port && received == 0;
+        self.barren = woken_by_port && received.from_ports == 0;
         let finished = self.finish();
+        self.mesh.send(&mut self.pool);
         // A port that is readable and gives nothing may have lost its device.
         if self.barren || now >= self.maintenance_at {
             self.maintenance_at = now + MAINTENANCE;
@@ -156,37 +208,56 @@ impl IoLoop {
                 outlet.port.maintain();
             }
         }
-        let worked = received + finished > 0;
+        let worked = received.from_ports + received.from_workers + finished > 0;
         if worked {
             self.idle.worked();
         }
         worked
     }
 
-    /// Receives from each port, another one first each time, and hands the frames on.
-    fn receive(&mut self) -> usize {
+    /// Receives from each port and each peer, another one first each time, and hands the frames on.
+    fn receive(&mut self) -> Received {
+        let mut received = Received::default();
         let Some(mut batch) = self.end.spares.pop() else {
-            self.counters.waits.add(1);
-            return 0;
+            self.counters.waits.add(u64::from(!self.closing));
+            return received;
         };
-        let mut total = 0;
-        let (before, after) = self.outlets.split_at_mut(self.first);
-        self.first = (self.first + 1) % (before.len() + after.len()).max(1);
-        for outlet in after.iter_mut().chain(before) {
+        received.from_workers += self.again.len();
+        batch.append(&mut self.again);
+        let sources = self.outlets.len() + self.mesh.peers();
+        let first = self.first;
+        self.first = (first + 1) % sources.max(1);
+        for step in 0..sources {
             if batch.len() >= BATCH {
                 hand_on(&mut self.end, &self.counters, batch);
-                let Some(spare) = self.end.spares.pop() else { return total };
+                let Some(spare) = self.end.spares.pop() else { return received };
                 batch = spare;
             }
-            let room = BATCH - batch.len();
-            total += outlet.port.receive(&mut self.pool, &mut batch, room);
+            self.receive_from((first + step) % sources, &mut batch, &mut received);
         }
         if batch.is_empty() {
             self.end.spares.push(batch);
         } else {
             hand_on(&mut self.end, &self.counters, batch);
         }
-        total
+        received
+    }
+
+    /// Receives from the port in this place, or from the peer that comes after so many ports.
+    #[inline]
+    fn receive_from(&mut self, place: usize, batch: &mut Vec<Packet>, received: &mut Received) {
+        let (before, room) = (batch.len(), BATCH.saturating_sub(batch.len()));
+        if let Some(outlet) = self.outlets.get_mut(place) {
+            if !self.closing {
+                received.from_ports += outlet.port.receive(&mut self.pool, batch, room);
+                self.hand_over(batch, before);
+            }
+        } else {
+            let peer = place - self.outlets.len();
+            let taken = self.mesh.take(peer, &mut self.pool, batch, room);
+            self.counters.taken_over.add(taken as u64);
+            received.from_workers += taken;
+        }
     }
 
     /// Sends what the pipeline is through with. Returns how many batches that was.
@@ -227,9 +298,10 @@ impl IoLoop {
                         outlet.flush(&mut self.pool);
                     }
                 }
+                Verdict::Again => self.once_more(packet),
                 // Counted where it was decided; only the buffer is left.
                 Verdict::Drop(_) | Verdict::Replaced => self.pool.put(packet),
-                Verdict::Pending | Verdict::Punt(_) | Verdict::Hold | Verdict::Again => {
+                Verdict::Pending | Verdict::Punt(_) | Verdict::Hold => {
                     self.counters.drops.add(DropReason::NoVerdict, 1);
                     self.pool.put(packet);
                 }
@@ -246,11 +318,11 @@ impl IoLoop {
     }
 
     fn sleep(&mut self, now: Instant) {
-        if self.end.is_all_home() {
+        if self.end.is_all_home() && self.mesh.is_quiet() {
             self.replace_lost_buffers();
         }
         self.end.doorbell.arm();
-        if self.end.done.is_empty() && self.end.extra.is_empty() && !self.stop.is_set() {
+        if !self.is_wanted() {
             self.counters.sleeps.add(1);
             // A port that would have frames but no batch or buffers to take them would keep us
             // awake without getting any further.
@@ -262,18 +334,28 @@ impl IoLoop {
         self.end.doorbell.disarm();
     }
 
+    /// Whether anything that rings the bell is there.
+    fn is_wanted(&self) -> bool {
+        let Self { end, mesh, again, stop, .. } = self;
+        let takes_more = !end.spares.is_empty();
+        let waiting = takes_more && (mesh.is_waiting() || !again.is_empty());
+        waiting || !end.done.is_empty() || !end.extra.is_empty() || stop.is_set()
+    }
+
     fn longest_sleep(&self, now: Instant) -> Duration {
         let until_maintenance = self.maintenance_at.since(now);
-        if self.barren {
-            return until_maintenance.min(BARREN_SLEEP);
-        }
         let must_poll = |outlet: &Outlet| {
             outlet.port.wait_fd().is_none() && outlet.port.status().state() == PortState::Up
         };
-        if self.outlets.iter().any(must_poll) {
-            return until_maintenance.min(POLL_ONLY_SLEEP);
+        if self.mesh.is_filling() {
+            until_maintenance.min(POLL_ONLY_SLEEP)
+        } else if self.barren {
+            until_maintenance.min(BARREN_SLEEP)
+        } else if self.outlets.iter().any(must_poll) {
+            until_maintenance.min(POLL_ONLY_SLEEP)
+        } else {
+            until_maintenance
         }
-        until_maintenance
     }
 
     /// Packets for the kernel do not come back. While the pipeline has none, what is missing
@@ -285,19 +367,25 @@ impl IoLoop {
         }
     }
 
-    /// Waits for the frames that are in the pipeline.
+    /// Waits for the frames that are in the pipeline, and for those that other workers still send.
     fn drain(&mut self) {
+        self.closing = true;
+        self.mesh.close();
         let end = clock::now() + DRAIN;
-        loop {
+        while !self.end.work.is_abandoned() && clock::now() < end {
+            let received = self.receive().from_workers;
             let finished = self.finish();
-            if self.end.is_all_home() || self.end.work.is_abandoned() || clock::now() >= end {
+            let is_empty = self.again.is_empty() && self.mesh.is_at_its_end();
+            if is_empty && self.end.is_all_home() {
                 break;
             }
-            if finished == 0 {
+            if received + finished == 0 {
                 std::thread::yield_now();
             }
         }
         self.finish();
+        let left = self.again.len() + self.mesh.give_up();
+        self.counters.drops.add(DropReason::Stopping, left as u64);
     }
 }
 
@@ -320,58 +408,4 @@ fn position(by_interface: &[Option<usize>], interface: IfIndex) -> Option<usize>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{BATCHES, PipelineEnd, exchange};
-    use portcullis_drivers::memory::{MemoryPort, pair};
-
-    const PORTS: u16 = 3;
-
-    /// A loop over ports in memory, the far ends of their wires, and the pipeline's end.
-    fn io_loop() -> (IoLoop, Vec<MemoryPort>, PipelineEnd) {
-        let (io, pipeline) = exchange().expect("doorbells");
-        let (near, far): (Vec<_>, Vec<_>) =
-            (0..PORTS).map(|n| pair(IfIndex(n), IfIndex(n), 4096)).unzip();
-        let ports = near.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect();
-        let config = IoConfig { small_buffers: 0, large_buffers: 0, idle: IdlePolicy::SHARED };
-        (IoLoop::new(config, ports, io, Stop::new(), Arc::default()), far, pipeline)
-    }
-
-    fn flood(far: &mut [MemoryPort]) {
-        let mut pool = Pool::new(PoolLimits { small: 0, large: 0 });
-        for port in far {
-            let mut frames = (0..4096).map(|_| Packet::from_bytes(b"frame")).collect();
-            assert_eq!(port.transmit(&mut frames, &mut pool), 4096);
-        }
-    }
-
-    #[test]
-    fn frames_wait_in_the_ports_while_the_pipeline_has_all_batches() {
-        let (mut io, mut far, mut pipeline) = io_loop();
-        flood(&mut far);
-        while io.turn(Instant(0)) {}
-        assert_eq!(pipeline.work.len(), BATCHES);
-        let mut batch = pipeline.work.take().expect("a batch");
-        batch.clear();
-        assert!(pipeline.done.send(batch).is_ok());
-        assert!(io.turn(Instant(0)) && io.turn(Instant(0)));
-        assert_eq!(pipeline.work.len(), BATCHES, "the batch that came home is filled again");
-    }
-
-    #[test]
-    fn no_port_starves_another_however_slow_the_pipeline_is() {
-        let (mut io, mut far, mut pipeline) = io_loop();
-        flood(&mut far);
-        let mut received = [0; PORTS as usize];
-        for _ in 0..60 {
-            while io.turn(Instant(0)) {}
-            let mut batch = pipeline.work.take().expect("a batch");
-            for packet in batch.drain(..) {
-                received[packet.meta().rx_if.slot()] += 1;
-            }
-            assert!(pipeline.done.send(batch).is_ok());
-        }
-        let (least, most) = (received.iter().min(), received.iter().max());
-        assert!(least >= Some(&(18 * BATCH)) && most <= Some(&(22 * BATCH)), "{received:?}");
-    }
-}
+mod tests;

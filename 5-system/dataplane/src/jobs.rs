@@ -7,8 +7,8 @@ use portcullis_os::threads::{Job, JobError};
 use portcullis_pipeline::{State, StateConfig, Worker, WorkerCounters, WorkerLimits};
 
 use crate::{
-    IdlePolicy, IoConfig, IoCounters, IoEnd, IoLoop, PipelineCounters, PipelineLinks, PipelineLoop,
-    Stop,
+    IdlePolicy, IoConfig, IoCounters, IoLinks, IoLoop, PipelineCounters, PipelineLinks,
+    PipelineLoop, Stop,
 };
 
 /// Opens a port, on the thread that will use it.
@@ -23,7 +23,7 @@ pub struct IoJob {
 }
 
 enum IoState {
-    New { ports: Vec<OpenPort>, end: IoEnd },
+    New { ports: Vec<OpenPort>, links: Box<IoLinks> },
     Open(Box<IoLoop>),
     Failed,
 }
@@ -34,20 +34,20 @@ impl IoJob {
     pub fn new(
         config: IoConfig,
         ports: Vec<OpenPort>,
-        end: IoEnd,
+        links: IoLinks,
         stop: Stop,
         counters: Arc<IoCounters>,
     ) -> Self {
-        Self { config, counters, stop, state: IoState::New { ports, end } }
+        Self { config, counters, stop, state: IoState::New { ports, links: Box::new(links) } }
     }
 }
 
 impl Job for IoJob {
     fn open(&mut self) -> Result<(), JobError> {
-        if let IoState::New { ports, end } = std::mem::replace(&mut self.state, IoState::Failed) {
+        if let IoState::New { ports, links } = std::mem::replace(&mut self.state, IoState::Failed) {
             let ports = ports.into_iter().map(|open| open()).collect::<Result<_, _>>()?;
             let (stop, counters) = (self.stop.clone(), Arc::clone(&self.counters));
-            let io = IoLoop::new(self.config, ports, end, stop, counters);
+            let io = IoLoop::new(self.config, ports, *links, stop, counters);
             self.state = IoState::Open(Box::new(io));
         }
         Ok(())

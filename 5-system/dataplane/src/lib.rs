@@ -4,6 +4,9 @@
 //! always the same ones: filled by I/O, worked on in place by the pipeline, emptied by I/O again
 //! ([`exchange`]). So in the steady state nothing is allocated, and a slow pipeline makes frames wait
 //! in the devices, not in queues of ours.
+//!
+//! With several workers, each packet of a flow goes to the one that has it: I/O threads steer what they
+//! receive ([`Steer`]) and hand it over to each other ([`mesh`]).
 
 pub mod clock;
 mod doorbell;
@@ -11,21 +14,25 @@ mod exchange;
 mod idle;
 mod io_loop;
 mod jobs;
+mod mesh;
 mod pipeline_loop;
 mod questions;
 mod ring;
+mod steer;
 mod stop;
 mod trap_queue;
 
 pub use doorbell::{Bell, Doorbell};
 pub use exchange::{BATCHES, EXTRAS, IoEnd, PipelineEnd, exchange};
 pub use idle::{Idle, IdlePolicy, MAX_FDS, Step, sleep};
-pub use io_loop::{IoConfig, IoCounters, IoLoop};
+pub use io_loop::{IoConfig, IoCounters, IoLinks, IoLoop};
 pub use jobs::{IoJob, OpenPort, PipelineJob};
+pub use mesh::{HANDOVERS, MeshEnd, mesh};
 pub use pipeline_loop::{
     EVENT_CAPACITY, INJECT_CAPACITY, INQUIRIES, PipelineCounters, PipelineLinks, PipelineLoop,
 };
 pub use questions::{Asker, QUESTIONS, Questions, questions};
 pub use ring::{Receiver, Sender, ring};
+pub use steer::{Steer, SteerByFlow, SteeredBy};
 pub use stop::Stop;
 pub use trap_queue::{CLASS_CAPACITY, TrapReceiver, TrapSender, trap_queue, weight};

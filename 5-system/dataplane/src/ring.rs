@@ -55,6 +55,12 @@ impl<T> Sender<T> {
         self.bell.ring();
     }
 
+    /// Whether all that was queued has been taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ring.slots() == self.ring.buffer().capacity()
+    }
+
     /// Whether the consumer is gone, so that nothing queued will ever be taken.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use crate::check::Checker;
 use crate::decode::Table;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Report};
+use crate::diff::{self, Change};
 use crate::firewall::{Firewall, Zones};
 use crate::gateway::Gateway;
 use crate::interface::{self, Interface};
@@ -105,11 +106,10 @@ impl Config {
         let links = Links::new(&interfaces, raw.has_unread);
         let routes = route::check(list(raw.route.as_ref()), &links, &mut checker);
         let nat = Nat::check(raw.nat.as_ref(), &links, &mut checker);
-        let zones = Zones {
-            names: interfaces.iter().filter_map(|draft| draft.zone.as_ref()).collect(),
-            complete: !raw.has_unread && interfaces.iter().all(|draft| draft.zone.is_some()),
-        };
-        let firewall = Firewall::check(raw.firewall.as_ref(), &zones, &mut checker);
+        let zones = Zones::new(&interfaces, raw.has_unread);
+        let firewall = checker.optional(raw.firewall.as_ref(), |checker, raw| {
+            Firewall::check(&raw.value, &zones, checker)
+        });
         let timeouts = Timeouts::check(raw.timeouts.as_ref(), &mut checker);
         let limits = Limits::check(raw.limits.as_ref(), &mut checker);
         let interfaces = interface::finish(interfaces);
@@ -122,30 +122,6 @@ impl Config {
             timeouts: timeouts?,
             limits: limits?,
         })
-    }
-
-    /// Network address translation.
-    #[must_use]
-    pub fn nat(&self) -> &Nat {
-        &self.nat
-    }
-
-    /// The firewall; none: everything is forwarded.
-    #[must_use]
-    pub fn firewall(&self) -> Option<&Firewall> {
-        self.firewall.as_ref()
-    }
-
-    /// How long flows are remembered.
-    #[must_use]
-    pub fn timeouts(&self) -> Timeouts {
-        self.timeouts
-    }
-
-    /// How many.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        self.limits
     }
 
     /// The gateway as a whole.
@@ -164,6 +140,37 @@ impl Config {
     #[must_use]
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// Network address translation.
+    #[must_use]
+    pub fn nat(&self) -> &Nat {
+        &self.nat
+    }
+
+    /// The firewall; `None`: everything is forwarded.
+    #[must_use]
+    pub fn firewall(&self) -> Option<&Firewall> {
+        self.firewall.as_ref()
+    }
+
+    /// How long flows are remembered.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// How many flows are remembered.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What would change if `new` took the place of this configuration, in words; nothing if the
+    /// two are the same.
+    #[must_use]
+    pub fn changes(&self, new: &Self) -> Vec<Change> {
+        diff::changes(self, new)
     }
 
     /// The configuration as a file, defaults written out. Reading it gives the same configuration.
@@ -187,7 +194,7 @@ impl Config {
             interface: Some(Located::nowhere(interfaces.collect())),
             route: Some(Located::nowhere(routes.collect())).filter(|_| !self.routes.is_empty()),
             nat: self.nat.to_raw(),
-            firewall: self.firewall.as_ref().map(|firewall| Located::nowhere(firewall.to_raw())),
+            firewall: self.firewall.as_ref().map(|one| Located::nowhere(one.to_raw())),
             timeouts: Some(Located::nowhere(self.timeouts.to_raw())),
             limits: Some(Located::nowhere(self.limits.to_raw())),
             ..RawConfig::default()

@@ -134,6 +134,8 @@ pub(crate) struct Draft {
     pub(crate) addresses: Vec<Located<InterfaceAddress>>,
     /// Whether some of its addresses may not have been understood.
     addresses_missing: bool,
+    /// Whether its zone may be a key that was not understood.
+    unread: bool,
     mtu: Option<Mtu>,
     pub(crate) zone: Option<ZoneName>,
     anti_spoofing: Option<AntiSpoofing>,
@@ -163,6 +165,7 @@ impl Draft {
         };
         Self {
             mtu: mtu(raw, &addresses, checker),
+            unread: raw.has_unread,
             addresses_missing: raw.has_unread || addresses.len() < given.len(),
             name,
             device,
@@ -180,6 +183,11 @@ impl Draft {
     /// Whether all is known about where it is in the network.
     pub(crate) fn is_located(&self) -> bool {
         self.name.is_some() && !self.addresses_missing
+    }
+
+    /// Whether its zone is known.
+    pub(crate) fn has_zone(&self) -> bool {
+        self.zone.is_some() && !self.unread
     }
 
     fn finish(self) -> Option<Interface> {

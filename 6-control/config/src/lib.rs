@@ -11,7 +11,8 @@
 //! with its place in the file, what was found there and what was expected instead.
 //!
 //! The way back, [`Config::to_toml`], goes through the same raw types, and so does the [`schema`]:
-//! there is one list of keys.
+//! there is one list of keys. [`Config::changes`] says in words, by the same keys, what another file
+//! would change.
 
 #![forbid(unsafe_code)]
 
@@ -52,7 +53,7 @@ pub use firewall::{Action, Firewall, Rule, Zone};
 pub use gateway::{Gateway, MAX_WORKERS, Workers};
 pub use icmp::IcmpVersion;
 pub use interface::{AntiSpoofing, Driver, Interface, MAX_INTERFACES, Mtu};
-pub use limits::{Limits, MAX_FLOWS, Timeouts};
+pub use limits::{Limits, MAX_FLOWS, MAX_TIMEOUT, Timeouts};
 pub use name::{
     DeviceName, GatewayName, InterfaceName, NamespaceName, RuleName, SetName, ZoneName,
 };

@@ -1,6 +1,6 @@
 //! `[timeouts]` and `[limits]`.
 
-use std::ops::RangeInclusive;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::check::{Checker, Unit};
@@ -8,36 +8,45 @@ use crate::diagnostic::Diagnostic;
 use crate::raw::{RawLimits, RawTimeouts};
 use crate::source::Located;
 
-/// How long flows are remembered without packets.
+/// Longest time that a flow can be remembered after its last packet.
+pub const MAX_TIMEOUT: Duration = Duration::from_hours(7 * 24);
+
+/// Most flows that a gateway can be made to remember.
+pub const MAX_FLOWS: u32 = 64_000_000;
+
+/// How long flows are remembered after their last packet: whole seconds, one at least,
+/// [`MAX_TIMEOUT`] at most.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Established TCP connections.
+    /// TCP connections that are established.
     pub tcp_established: Duration,
-    /// TCP connections that are being opened or closed.
+    /// TCP connections that are being opened or have been closed.
     pub tcp_transitory: Duration,
     /// UDP.
     pub udp: Duration,
-    /// Queries of ICMP.
+    /// Queries of ICMP and ICMPv6.
     pub icmp: Duration,
-    /// Everything else.
+    /// All other protocols.
     pub other: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            // RFC 5382, REQ-5: not less than 2 hours and 4 minutes.
             tcp_established: Duration::from_secs(7440),
+            // RFC 5382, REQ-5: not less than 4 minutes.
             tcp_transitory: Duration::from_secs(240),
+            // RFC 4787, REQ-5: not less than 2 minutes, 5 or more recommended.
             udp: Duration::from_secs(300),
+            // RFC 5508, REQ-2: not less than 60 seconds.
             icmp: Duration::from_secs(60),
+            // As Linux has it for protocols that it does not track (nf_conntrack_generic_timeout).
             other: Duration::from_secs(600),
         }
     }
 }
-
-/// A week.
-const SECONDS: RangeInclusive<u32> = 1..=604_800;
 
 impl Timeouts {
     pub(crate) fn check(
@@ -46,18 +55,18 @@ impl Timeouts {
     ) -> Option<Self> {
         let default = Self::default();
         let Some(Located { value: raw, .. }) = raw else { return Some(default) };
-        let mut time = |key, given: &Option<Located<i64>>, default| match given {
-            None => Some(default),
+        let mut seconds = |key, given: &Option<Located<i64>>, default| match given {
             Some(given) => checker
-                .number(key, given, SECONDS, Unit::Seconds)
-                .map(|seconds| Duration::from_secs(seconds.into())),
+                .number(key, given, 1..=MAX_TIMEOUT.as_secs(), Unit::Seconds)
+                .map(Duration::from_secs),
+            None => Some(default),
         };
         let tcp_established =
-            time("tcp-established", &raw.tcp_established, default.tcp_established);
-        let tcp_transitory = time("tcp-transitory", &raw.tcp_transitory, default.tcp_transitory);
-        let udp = time("udp", &raw.udp, default.udp);
-        let icmp = time("icmp", &raw.icmp, default.icmp);
-        let other = time("other", &raw.other, default.other);
+            seconds("tcp-established", &raw.tcp_established, default.tcp_established);
+        let tcp_transitory = seconds("tcp-transitory", &raw.tcp_transitory, default.tcp_transitory);
+        let udp = seconds("udp", &raw.udp, default.udp);
+        let icmp = seconds("icmp", &raw.icmp, default.icmp);
+        let other = seconds("other", &raw.other, default.other);
         Some(Self {
             tcp_established: tcp_established?,
             tcp_transitory: tcp_transitory?,
@@ -68,7 +77,7 @@ impl Timeouts {
     }
 
     pub(crate) fn to_raw(self) -> RawTimeouts {
-        let seconds = |time: Duration| Some(Located::nowhere(time.as_secs() as i64));
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).ok().map(Located::nowhere);
         RawTimeouts {
             tcp_established: seconds(self.tcp_established),
             tcp_transitory: seconds(self.tcp_transitory),
@@ -79,22 +88,20 @@ impl Timeouts {
     }
 }
 
-/// How much is remembered.
+/// How many flows are remembered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Flows of the gateway.
-    pub flows: u32,
-    /// Flows of one source; as many as there may be in all, if there is no limit.
-    pub flows_per_source: u32,
+    /// In all, [`MAX_FLOWS`] at most.
+    pub flows: NonZeroU32,
+    /// Of one source address, no more than in all.
+    pub flows_per_source: NonZeroU32,
 }
-
-/// Most flows that there can be.
-pub const MAX_FLOWS: u32 = 64_000_000;
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { flows: 1_000_000, flows_per_source: 1_000_000 }
+        const FLOWS: NonZeroU32 = NonZeroU32::new(1_000_000).expect("not zero");
+        Self { flows: FLOWS, flows_per_source: FLOWS }
     }
 }
 
@@ -103,27 +110,32 @@ impl Limits {
         raw: Option<&Located<RawLimits>>,
         checker: &mut Checker<'_>,
     ) -> Option<Self> {
-        let default = Self::default();
-        let Some(Located { value: raw, .. }) = raw else { return Some(default) };
-        let mut number = |key, given: &Option<Located<i64>>, default| match given {
-            None => Some(default),
-            Some(given) => checker.number(key, given, 1..=MAX_FLOWS, Unit::None),
+        let Some(Located { value: raw, .. }) = raw else { return Some(Self::default()) };
+        let mut number = |key, given: &Option<Located<i64>>| {
+            checker.optional(given.as_ref(), |checker, given| {
+                let number = checker.number(key, given, 1..=MAX_FLOWS, Unit::None)?;
+                NonZeroU32::new(number)
+            })
         };
-        let flows = number("flows", &raw.flows, default.flows)?;
-        let flows_per_source = number("flows-per-source", &raw.flows_per_source, flows)?;
+        let flows = number("flows", &raw.flows);
+        let per_source = number("flows-per-source", &raw.flows_per_source);
+        let flows = flows?.unwrap_or(Self::default().flows);
+        let flows_per_source = per_source?.unwrap_or(flows);
         if let Some(given) = raw.flows_per_source.as_ref().filter(|_| flows_per_source > flows) {
             let found = format!("`flows-per-source` is {flows_per_source}");
             let expected = format!("no more than `flows`, {flows}");
-            checker.report(Diagnostic::new(&given.span, found, expected));
+            let mut error = Diagnostic::new(&given.span, found, expected);
+            if let Some(flows) = &raw.flows {
+                error = error.related(&flows.span, "the flows in all");
+            }
+            checker.report(error);
             return None;
         }
         Some(Self { flows, flows_per_source })
     }
 
     pub(crate) fn to_raw(self) -> RawLimits {
-        RawLimits {
-            flows: Some(Located::nowhere(self.flows.into())),
-            flows_per_source: Some(Located::nowhere(self.flows_per_source.into())),
-        }
+        let number = |number: NonZeroU32| Some(Located::nowhere(number.get().into()));
+        RawLimits { flows: number(self.flows), flows_per_source: number(self.flows_per_source) }
     }
 }

@@ -47,7 +47,10 @@ mod tests {
 
     use super::schema;
     use crate::decode::{DecodeTable, known_keys};
-    use crate::raw::{RawConfig, RawGateway, RawInterface, RawRoute};
+    use crate::raw::{
+        RawConfig, RawFirewall, RawForward, RawGateway, RawInterface, RawLimits, RawMasquerade,
+        RawNat, RawRoute, RawRule, RawStatic, RawTimeouts,
+    };
 
     /// The schema of a table of the file.
     fn section(name: &str) -> Value {
@@ -79,6 +82,14 @@ mod tests {
         the_schema_has_the_keys_of::<RawGateway>("Gateway");
         the_schema_has_the_keys_of::<RawInterface>("Interface");
         the_schema_has_the_keys_of::<RawRoute>("Route");
+        the_schema_has_the_keys_of::<RawNat>("Nat");
+        the_schema_has_the_keys_of::<RawMasquerade>("Masquerade");
+        the_schema_has_the_keys_of::<RawForward>("Forward");
+        the_schema_has_the_keys_of::<RawStatic>("Static");
+        the_schema_has_the_keys_of::<RawFirewall>("Firewall");
+        the_schema_has_the_keys_of::<RawRule>("Rule");
+        the_schema_has_the_keys_of::<RawTimeouts>("Timeouts");
+        the_schema_has_the_keys_of::<RawLimits>("Limits");
     }
 
     #[test]
@@ -88,6 +99,12 @@ mod tests {
         assert_eq!(required("Interface"), serde_json::json!(["name", "device"]));
         assert_eq!(required("Route"), serde_json::json!(["to"]));
         assert_eq!(required("Gateway"), Value::Null);
+        assert_eq!(required("Masquerade"), serde_json::json!(["source", "out"]));
+        let forward = serde_json::json!(["in", "protocol", "destination", "to"]);
+        assert_eq!(required("Forward"), forward);
+        assert_eq!(required("Static"), serde_json::json!(["on", "external", "internal"]));
+        assert_eq!(required("Firewall"), Value::Null);
+        assert_eq!(required("Rule"), serde_json::json!(["name", "action"]));
     }
 
     #[test]
@@ -95,6 +112,9 @@ mod tests {
         assert!(!schema().to_string().contains("null"), "{:#}", schema());
         assert_eq!(section("Interface")["properties"]["mtu"]["type"], "integer");
         assert_eq!(section("")["properties"]["gateway"]["$ref"], "#/$defs/Gateway");
+        let one_or_many = serde_json::json!(["string", "array"]);
+        assert_eq!(section("Rule")["properties"]["from"]["type"], one_or_many);
+        assert_eq!(section("Firewall")["properties"]["addresses"]["type"], "object");
     }
 
     #[test]
@@ -106,18 +126,43 @@ mod tests {
     fn every_key_of_the_full_example_is_in_the_schema() {
         let text = include_str!("../tests/every-key.toml");
         let example: toml::Table = text.parse().expect("the example is TOML");
-        let top = section("");
-        for (name, value) in &example {
-            assert!(keys(&top).contains(name), "{name}");
-            let (table, definition) = match (name.as_str(), value) {
-                ("gateway", toml::Value::Table(table)) => (vec![table], "Gateway"),
-                ("interface", toml::Value::Array(all)) => (tables(all), "Interface"),
-                ("route", toml::Value::Array(all)) => (tables(all), "Route"),
-                _ => continue,
-            };
-            let known = keys(&section(definition));
-            for key in table.iter().flat_map(|table| table.keys()) {
-                assert!(known.contains(key), "{name}.{key}");
+        all_known(&example, "");
+    }
+
+    /// The tables that are values in a table of the file, and their definitions in the schema.
+    const INNER: [(&str, &str, &str); 11] = [
+        ("", "gateway", "Gateway"),
+        ("", "interface", "Interface"),
+        ("", "route", "Route"),
+        ("", "nat", "Nat"),
+        ("Nat", "masquerade", "Masquerade"),
+        ("Nat", "forward", "Forward"),
+        ("Nat", "static", "Static"),
+        ("", "firewall", "Firewall"),
+        ("Firewall", "rule", "Rule"),
+        ("", "timeouts", "Timeouts"),
+        ("", "limits", "Limits"),
+    ];
+
+    /// All keys of a table are in its definition, and those of an array of tables show each key of
+    /// it, but for routes, which can't have them all.
+    fn all_known(table: &toml::Table, definition: &str) {
+        let known = keys(&section(definition));
+        for (key, value) in table {
+            assert!(known.contains(key), "{definition}.{key}");
+            let inner = INNER.iter().find(|&&(outer, name, _)| outer == definition && name == key);
+            let Some((_, _, inner)) = inner else { continue };
+            match value {
+                toml::Value::Table(table) => all_known(table, inner),
+                toml::Value::Array(all) => {
+                    tables(all).into_iter().for_each(|table| all_known(table, inner));
+                    let shown: BTreeSet<&String> =
+                        tables(all).into_iter().flat_map(toml::Table::keys).collect();
+                    let rest = keys(&section(inner));
+                    let rest: Vec<_> = rest.iter().filter(|key| !shown.contains(key)).collect();
+                    assert!(rest.is_empty() || *inner == "Route", "{inner}: not shown: {rest:?}");
+                }
+                other => panic!("{key} is {other}"),
             }
         }
     }

@@ -143,7 +143,12 @@ pub(crate) fn parse(text: &str) -> Result<Option<Vec<Service>>, Expected> {
                 Service::Protocol(IcmpVersion::V6.protocol()),
             ]),
             (_, Some(protocol)) => Some(vec![Service::Protocol(protocol)]),
-            (_, None) => None,
+            (_, None) if text.starts_with(|c: char| c.is_ascii_alphabetic()) => None,
+            (_, None) => {
+                let expected = "a protocol (a name, or a number from 0 to 255), ports (`tcp/443`) \
+                                or a type (`icmp/echo-request`)";
+                return Err(Expected::new(expected));
+            }
         });
     };
     let transport = match name {
@@ -219,12 +224,24 @@ mod tests {
 
     #[test]
     fn what_is_neither_a_service_nor_a_name_is_refused() {
-        for bad in
-            ["tcp/", "tcp/https", "tcp/65536", "tcp/9-1", "gre/5", "foo/5", "/", "icmp/", "47/1"]
-        {
+        for bad in [
+            "tcp/",
+            "tcp/https",
+            "tcp/65536",
+            "tcp/9-1",
+            "gre/5",
+            "foo/5",
+            "/",
+            "icmp/",
+            "47/1",
+            "256",
+            "-1",
+            "+6",
+            "",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        for name in ["web", "256", "-1", "+6", ""] {
+        for name in ["web", "web-2", "tpc"] {
             assert_eq!(parse(name), Ok(None), "{name}");
         }
     }

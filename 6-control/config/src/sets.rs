@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::check::{Checker, Expected};
-use crate::decode::Place;
+use crate::decode::{Place, quoted};
 use crate::diagnostic::Diagnostic;
 use crate::name::SetName;
 use crate::range::AddressRange;
@@ -62,15 +62,6 @@ pub struct NamedSet<T> {
     pub members: Listed<T>,
 }
 
-/// All sets of a kind, if there are any.
-pub(crate) fn to_raw<T>(sets: &[NamedSet<T>]) -> Option<Located<NamedLists>> {
-    let lists = sets.iter().map(|set| NamedList {
-        name: Located::nowhere(set.name.to_string()),
-        list: Some(set.members.to_raw()),
-    });
-    Some(Located::nowhere(NamedLists(lists.collect()))).filter(|_| !sets.is_empty())
-}
-
 /// What can be in a set.
 pub(crate) trait Member: Clone {
     /// What a list of such can hold.
@@ -80,7 +71,7 @@ pub(crate) trait Member: Clone {
     fn parse(text: &str) -> Result<Option<Vec<Self>>, Expected>;
 
     /// Names that mean something by themselves.
-    fn own_names() -> Vec<&'static str>;
+    fn own_names() -> impl ExactSizeIterator<Item = &'static str>;
 
     /// Sorts, and joins what touches.
     fn compact(members: &mut Vec<Self>);
@@ -94,8 +85,8 @@ impl Member for AddressRange {
         if is_name(text) { Ok(None) } else { text.parse().map(|range| Some(vec![range])) }
     }
 
-    fn own_names() -> Vec<&'static str> {
-        Vec::new()
+    fn own_names() -> impl ExactSizeIterator<Item = &'static str> {
+        std::iter::empty()
     }
 
     fn compact(members: &mut Vec<Self>) {
@@ -111,8 +102,8 @@ impl Member for Service {
         service::parse(text)
     }
 
-    fn own_names() -> Vec<&'static str> {
-        service::protocol_names().collect()
+    fn own_names() -> impl ExactSizeIterator<Item = &'static str> {
+        service::protocol_names()
     }
 
     fn compact(members: &mut Vec<Self>) {
@@ -185,6 +176,10 @@ impl<'r, T: Member> Sets<'r, T> {
         given: &Located<Vec<Located<String>>>,
         checker: &mut Checker<'_>,
     ) -> Option<Listed<T>> {
+        if given.value.is_empty() {
+            checker.empty(key, &given.span, "one element or more, or it to be left out: any");
+            return None;
+        }
         let parts = self.parts(key, given, checker)?;
         let expanded = self.join(&parts, given, checker)?;
         Some(Listed { written: written(given), expanded })
@@ -202,7 +197,12 @@ impl<'r, T: Member> Sets<'r, T> {
     }
 
     fn set_parts(&self, set: &NamedList, checker: &mut Checker<'_>) -> Option<Vec<Part<T>>> {
-        self.parts(&set.name.value, set.list.as_ref()?, checker)
+        let (name, list) = (&set.name.value, set.list.as_ref()?);
+        if list.value.is_empty() {
+            checker.empty(name, &list.span, "one element or more");
+            return None;
+        }
+        self.parts(name, list, checker)
     }
 
     fn parts(
@@ -211,10 +211,6 @@ impl<'r, T: Member> Sets<'r, T> {
         given: &Located<Vec<Located<String>>>,
         checker: &mut Checker<'_>,
     ) -> Option<Vec<Part<T>>> {
-        if given.value.is_empty() {
-            checker.empty(key, &given.span, "one element or more");
-            return None;
-        }
         let parts: Vec<_> =
             given.value.iter().filter_map(|element| self.part(key, element, checker)).collect();
         (parts.len() == given.value.len()).then_some(parts)
@@ -233,7 +229,8 @@ impl<'r, T: Member> Sets<'r, T> {
         let found = self.places.get(given.value.as_str()).copied();
         if found.is_none() && self.complete {
             let names = self.raw.iter().map(|set| set.name.value.as_str());
-            let (count, names) = (names.len(), names.chain(T::own_names()));
+            let own = T::own_names().map(|name| -> &'r str { name });
+            let (count, names) = (names.len(), names.chain(own));
             checker.unknown_name(place, given, T::EXPECTED, count, names);
         }
         found.map(Part::Set)
@@ -344,7 +341,7 @@ impl<'r, T: Member> Sets<'r, T> {
 }
 
 fn set_name<T: Member>(given: &Located<String>, checker: &mut Checker<'_>) -> Option<SetName> {
-    let means_something = |name: &SetName| T::own_names().iter().any(|&own| own == name.as_str());
+    let means_something = |name: &SetName| T::own_names().any(|own| own == name.as_str());
     match given.value.parse::<SetName>() {
         Ok(name) if means_something(&name) => {
             let found = format!("a set of the name `{name}`");
@@ -354,7 +351,7 @@ fn set_name<T: Member>(given: &Located<String>, checker: &mut Checker<'_>) -> Op
         }
         Ok(name) => Some(name),
         Err(expected) => {
-            let found = format!("a set of the name {}", crate::decode::quoted(&given.value));
+            let found = format!("a set of the name {}", quoted(&given.value));
             checker.report(Diagnostic::new(&given.span, found, expected.to_string()));
             None
         }

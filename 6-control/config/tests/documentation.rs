@@ -21,8 +21,16 @@ fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
 fn its_examples_are_good() {
     let page = page();
     let examples = blocks(&page, "toml");
-    assert_eq!(examples.len(), 2);
-    for example in examples {
+    assert!(examples.len() >= 8, "{} examples", examples.len());
+    // Most show one section, and refer to these interfaces.
+    let interfaces = examples[1].split("\n[[route]]").next().unwrap_or_default();
+    for example in &examples {
+        let whole = if example.contains("[[interface]]") {
+            (*example).to_owned()
+        } else {
+            format!("{interfaces}\n{example}")
+        };
+        let example = whole.as_str();
         if let Err(report) = Config::parse("example", example, &Host { name: "host1" }) {
             panic!("{report}\nin\n{example}");
         }
@@ -33,11 +41,25 @@ fn its_examples_are_good() {
 fn it_describes_every_key() {
     let page = page();
     let schema = schema();
-    for section in ["Gateway", "Interface", "Route"] {
+    for section in [
+        "Gateway",
+        "Interface",
+        "Route",
+        "Masquerade",
+        "Forward",
+        "Static",
+        "Firewall",
+        "Rule",
+        "Timeouts",
+        "Limits",
+    ] {
         let keys = schema["$defs"][section]["properties"].as_object().expect("properties");
         for key in keys.keys() {
             assert!(page.contains(&format!("| `{key}` |")), "{section}: {key}");
         }
+    }
+    for list in schema["$defs"]["Nat"]["properties"].as_object().expect("properties").keys() {
+        assert!(page.contains(&format!("## `[[nat.{list}]]`")), "{list}");
     }
     for section in schema["properties"].as_object().expect("properties").keys() {
         assert!(page.contains(&format!("[{section}")), "{section}");

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use portcullis_config::{Config, Host, MAX_INTERFACES, MAX_NEXT_HOPS, Report};
+use portcullis_config::{Config, Host, MAX_EXPANDED, MAX_INTERFACES, MAX_NEXT_HOPS, Report};
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Result<Config, Report> {
@@ -25,6 +25,14 @@ fn is_shown(text: &str) {
 
 const EXAMPLE: &str = include_str!("cases/everything/portcullis.toml");
 
+const STATEFUL: &str = include_str!("cases/nat-and-firewall/portcullis.toml");
+
+/// The text with another one in place of some of it.
+fn with_slip(text: &str, at: usize, length: usize, instead: &str) -> String {
+    let end = (at + length).min(text.len());
+    format!("{}{instead}{}", &text[..at], &text[end..])
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text: String) {
@@ -37,6 +45,8 @@ proptest! {
             prop::sample::select(vec![
                 "[gateway]", "[[interface]]", "[[route]]", "[nat]", "interface", "via", "to", "mtu",
                 "name", "addresses", " = ", "=", "\n", "[", "]", "{", "}", ",", "\"", "\"10.0.0.1/8\"",
+                "[firewall]", "[[firewall.rule]]", "[[nat.static]]", "[firewall.addresses]", "from",
+                "source", "service", "\"tcp/1-2\"", "\"icmp/3\"", "ports", "\"10.0.0.1-10.0.0.2\"",
                 "\"::/0\"", "1", "-1", "true", "1e9", "\u{1b}", "ü", ".", "#", "\r\n", "\t",
             ]),
             0..60,
@@ -52,9 +62,107 @@ proptest! {
         instead in "[ -~\n]{0,3}",
     ) {
         prop_assume!(EXAMPLE.is_ascii());
-        let end = (at + length).min(EXAMPLE.len());
-        is_shown(&format!("{}{instead}{}", &EXAMPLE[..at], &EXAMPLE[end..]));
+        is_shown(&with_slip(EXAMPLE, at, length, &instead));
     }
+
+    #[test]
+    fn a_firewall_with_a_slip_in_it_is_read_or_refused_with_a_reason(
+        at in 0..STATEFUL.len(),
+        length in 0_usize..20,
+        instead in "[ -~\n]{0,3}",
+    ) {
+        prop_assume!(STATEFUL.is_ascii());
+        let text = with_slip(STATEFUL, at, length, &instead);
+        is_shown(&text);
+        if let Ok(config) = parse(&text) {
+            prop_assert_eq!(parse(&config.to_toml()), Ok(config));
+        }
+    }
+}
+
+/// A firewall with these sets of addresses and rules.
+fn firewall(sets: &str, rules: &str) -> String {
+    format!("{}[firewall]\n[firewall.addresses]\n{sets}\n{rules}", interfaces(1))
+}
+
+fn rules(count: usize, source: &str) -> String {
+    (0..count).fold(String::new(), |mut text, number| {
+        let _ = write!(
+            text,
+            "[[firewall.rule]]\nname = \"r{number}\"\nsource = [\"{source}\"]\naction = \"drop\"\n"
+        );
+        text
+    })
+}
+
+#[test]
+fn sets_can_be_nested_as_deep_as_the_file_is_long() {
+    let mut sets = String::from("s0 = [\"10.0.0.1\"]\n");
+    for number in 1..50_000 {
+        let _ = writeln!(sets, "s{number} = [\"s{}\"]", number - 1);
+    }
+    let config = parse(&firewall(&sets, &rules(1, "s49999"))).expect("it is all right");
+    let rule = &config.firewall().expect("there is one").rules[0];
+    assert_eq!(rule.source.as_ref().map(|source| source.len()), Some(1));
+    let report =
+        parse(&firewall(&sets.replacen("10.0.0.1", "s49999", 1), "")).expect_err("a circle");
+    assert_eq!(report.errors().len(), 1, "{report}");
+}
+
+#[test]
+fn sets_that_double_one_another_stay_small() {
+    let mut sets = String::from("s0 = [\"10.0.0.1\", \"10.0.0.3\"]\n");
+    for number in 1..100 {
+        let _ = writeln!(sets, "s{number} = [\"s{0}\", \"s{0}\"]", number - 1);
+    }
+    let config = parse(&firewall(&sets, "")).expect("it is all right");
+    let sets = &config.firewall().expect("there is one").addresses;
+    assert!(sets.iter().all(|set| set.members.len() == 2));
+}
+
+#[test]
+fn large_sets_in_many_rules_are_refused_once() {
+    let addresses: Vec<String> =
+        (0..5000).map(|n| format!("\"10.0.{}.{}\"", n * 2 / 256, n * 2 % 256)).collect();
+    let sets = format!("large = [{}]", addresses.join(", "));
+    let config = parse(&firewall(&sets, &rules(700, "large"))).expect("it is all right");
+    let rules_of = |config: &Config| config.firewall().expect("there is one").rules.len();
+    assert_eq!(rules_of(&config), 700);
+    let report = parse(&firewall(&sets, &rules(900, "large"))).expect_err("too many");
+    assert_eq!(report.errors().len(), 1, "{report}");
+    const { assert!(MAX_EXPANDED < 900 * 5000 && MAX_EXPANDED > 700 * 5000) };
+}
+
+#[test]
+fn many_names_that_are_not_there_are_found_in_seconds() {
+    let sets = (0..20_000).fold(String::new(), |mut text, number| {
+        let _ = writeln!(text, "set-{number} = [\"10.0.0.1\"]");
+        text
+    });
+    let started = Instant::now();
+    let report = parse(&firewall(&sets, &rules(20_000, "ste-1"))).expect_err("none is there");
+    assert_eq!(report.errors().len(), 20_000);
+    assert!(report.to_string().contains("did you mean `set-1`?"));
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
+
+#[test]
+fn ten_thousand_translations_are_checked_against_each_other_in_seconds() {
+    let mut text = interfaces(1);
+    for number in 0..10_000 {
+        let (high, low) = (number >> 8, number & 255);
+        let _ = write!(
+            text,
+            "[[nat.static]]\non = \"i0\"\nexternal = \"100.64.{high}.{low}/32\"\n\
+             internal = \"172.16.{high}.{low}/32\"\n\
+             [[nat.forward]]\nin = \"i0\"\nprotocol = \"tcp\"\n\
+             destination = \"10.0.0.1:{}\"\nto = \"172.16.0.1:80\"\n",
+            number + 1
+        );
+    }
+    let started = Instant::now();
+    assert_eq!(parse(&text).expect("it is all right").nat().statics.len(), 10_000);
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 fn interfaces(count: usize) -> String {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use portcullis_config::Config;
 use portcullis_dataplane::{
     Bell, Doorbell, EVENT_CAPACITY, INJECT_CAPACITY, INQUIRIES, IdlePolicy, IoConfig, IoCounters,
-    IoJob, IoLoop, OpenPort, PipelineCounters, PipelineJob, PipelineLinks, Receiver, Sender, Stop,
-    exchange, questions, ring, trap_queue,
+    IoJob, IoLinks, IoLoop, OpenPort, PipelineCounters, PipelineJob, PipelineLinks, Receiver,
+    Sender, SteeredBy, Stop, exchange, mesh, questions, ring, trap_queue,
 };
 use portcullis_drivers::af_packet::{AfPacket, AfPacketConfig, Member};
 use portcullis_drivers::{Port, PortStatus};
@@ -30,7 +30,7 @@ use portcullis_os::threads::{
 use portcullis_packet::{IfIndex, Mac, Packet};
 use portcullis_pipeline::{Event, WorkerCounters, WorkerLimits};
 use portcullis_policy::Policy;
-use portcullis_tables::FibError;
+use portcullis_tables::{FibError, Publisher};
 use portcullis_trap::{TapSpec, TrapConfig, TrapCounters, TrapJob};
 
 use crate::counters::{Counters, WorkerSet};
@@ -167,6 +167,8 @@ impl Assembly {
                 ports: devices.iter().map(|_| Arc::new(PortStatus::new())).collect(),
             });
         }
+        let meshed = mesh(pairs.iter().map(|(_, io, _)| io.doorbell()));
+        let mut steering = Publisher::<SteeredBy>::new(None);
         let counters = Counters {
             interfaces: interfaces.iter().map(|i| i.name.to_string()).collect(),
             workers: sets,
@@ -178,6 +180,7 @@ impl Assembly {
             taps: taps(config, &devices)?,
             punts: receiver,
             lanes,
+            steering: steering.subscribe(),
             counters: Arc::clone(&counters.trap),
             stop: stop_trap.clone(),
         });
@@ -193,8 +196,8 @@ impl Assembly {
         let manager = manager.recv().map_err(|_| AssembleError::NoManager)?;
 
         let mut members: Vec<_> = devices.iter().map(|_| fanout(plan.workers.len())).collect();
-        for (number, ((place, io, links), set)) in
-            pairs.into_iter().zip(&counters.workers).enumerate()
+        for (number, (((place, end, links), mesh), set)) in
+            pairs.into_iter().zip(meshed).zip(&counters.workers).enumerate()
         {
             let idle = if place.shared { IdlePolicy::SHARED } else { IdlePolicy::DEDICATED };
             let job = PipelineJob::new(
@@ -213,8 +216,9 @@ impl Assembly {
 
             let ports = open_ports(&devices, set, &mut members);
             let io_config = IoConfig { idle, ..IoConfig::default() };
-            let job =
-                IoJob::new(io_config, ports, io, stop_workers.clone(), Arc::clone(&set.io_loop));
+            let links = IoLinks { end, mesh, steering: steering.subscribe() };
+            let io_loop = Arc::clone(&set.io_loop);
+            let job = IoJob::new(io_config, ports, links, stop_workers.clone(), io_loop);
             let in_link = NamespaceChoice::At(link.clone());
             starter.start(Role::Io, format!("pc-io-{number}"), &one(place.io), in_link, job)?;
         }

@@ -157,6 +157,12 @@ fn worker_rows(
             &worker.io_loop.waits,
             "Turns in which frames stayed in the devices because the pipeline was behind.",
         ),
+        (
+            "handed_over_packets",
+            &worker.io_loop.handed_over,
+            "Packets given to other workers, which have their flows.",
+        ),
+        ("taken_over_packets", &worker.io_loop.taken_over, "Packets that came from other workers."),
         ("io_sleeps", &worker.io_loop.sleeps, "Times the I/O thread slept."),
         (
             "io_buffers_made",

@@ -60,14 +60,14 @@ pub(crate) fn compile(config: &Config, number: u32, workers: u16, seed: u64) -> 
         tcp_pickup: config.firewall().is_none_or(|firewall| firewall.tcp_pickup),
         steering,
         flows,
-        flows_per_source: config.limits().flows_per_source,
+        flows_per_source: config.limits().flows_per_source.get(),
     }
 }
 
 /// A worker's share of the flows. With several, one may have more than its share to do.
 pub(crate) fn flows_per_worker(config: &Config, workers: u16) -> usize {
     let workers = usize::from(workers.max(1));
-    (config.limits().flows as usize).div_ceil(workers)
+    (config.limits().flows.get() as usize).div_ceil(workers)
 }
 
 /// The zones, numbered in the order of the file.
@@ -140,7 +140,7 @@ fn rules(firewall: &config::Firewall, zones: &Zones<'_>) -> RulesSpec {
     };
     let rule = |rule: &config::Rule| RuleSpec {
         name: rule.name.as_str().into(),
-        from: rule.from.as_deref().map(|from| zones.ids(from)),
+        from: rule.from.as_deref().map(|from| from.iter().map(|zone| zones.id(zone)).collect()),
         to: rule.to.as_deref().map(|to| zones.ids(to)),
         source: addresses(&rule.source),
         destination: addresses(&rule.destination),

@@ -248,9 +248,6 @@ fn rule_rows(running: &MutexGuard<'_, Running>) -> Vec<RuleRow> {
         config::Action::Drop => RuleAction::Drop,
         config::Action::Reject => RuleAction::Reject,
     };
-    let zones = |zones: &Option<Vec<config::Zone>>| {
-        zones.iter().flatten().map(ToString::to_string).collect()
-    };
     let mut rows: Vec<_> = firewall
         .rules
         .iter()
@@ -258,8 +255,8 @@ fn rule_rows(running: &MutexGuard<'_, Running>) -> Vec<RuleRow> {
         .map(|(at, rule)| RuleRow {
             place: Some(at as u32 + 1),
             name: rule.name.to_string(),
-            from: zones(&rule.from),
-            to: zones(&rule.to),
+            from: rule.from.iter().flatten().map(ToString::to_string).collect(),
+            to: rule.to.iter().flatten().map(ToString::to_string).collect(),
             source: rule.source.as_ref().map_or_else(Vec::new, |list| list.written().to_vec()),
             destination: rule
                 .destination

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use portcullis_dataplane::SteeredBy;
 use portcullis_packet::{DropReason, IfIndex, Packet, Pool, PoolLimits, PuntClass, Verdict};
+use portcullis_tables::Subscriber;
 use portcullis_wire::{ethernet, offload};
 
 use crate::counters::TrapCounters;
@@ -45,6 +47,7 @@ pub struct Exchange<T, L> {
     /// Taps, by [`IfIndex`].
     ports: Vec<Option<T>>,
     lanes: Vec<LaneState<L>>,
+    steering: Subscriber<SteeredBy>,
     pool: Pool,
     landing: Landing,
     counters: Arc<TrapCounters>,
@@ -58,11 +61,12 @@ struct LaneState<L> {
 }
 
 impl<T: TapPort, L: Lane> Exchange<T, L> {
-    /// An exchange between these taps and these workers.
+    /// An exchange between these taps and these workers, whose lanes are in the order of their numbers.
     #[must_use]
     pub fn new(
         taps: impl IntoIterator<Item = (IfIndex, T)>,
         lanes: impl IntoIterator<Item = L>,
+        steering: Subscriber<SteeredBy>,
         counters: Arc<TrapCounters>,
     ) -> Self {
         let mut ports = Vec::new();
@@ -75,7 +79,8 @@ impl<T: TapPort, L: Lane> Exchange<T, L> {
             }
         }
         let lanes = lanes.into_iter().map(|lane| LaneState { lane, pushed: false }).collect();
-        Self { ports, lanes, pool: Pool::new(POOL), landing: Landing::default(), counters }
+        let (pool, landing) = (Pool::new(POOL), Landing::default());
+        Self { ports, lanes, steering, pool, landing, counters }
     }
 
     /// The tap of an interface, as long as it is there.
@@ -112,9 +117,12 @@ impl<T: TapPort, L: Lane> Exchange<T, L> {
         self.pool.put(packet);
     }
 
-    /// Reads up to `budget` frames from the tap of an interface into the lane of one worker, always the
-    /// same for an interface, so that its frames stay in order. Call [`Self::ring`] after a round.
+    /// Reads up to `budget` frames from the tap of an interface into the lanes of the workers that have
+    /// their flows, so that these see what the gateway itself sends. What belongs to no flow has the
+    /// lane of one worker, always the same for an interface. So frames that belong together stay in order. Call
+    /// [`Self::ring`] after a round.
     pub fn collect(&mut self, index: IfIndex, budget: usize) -> Collected {
+        self.steering.refresh();
         self.pool.top_up(TOP_UP);
         for _ in 0..budget {
             let Some(Some(tap)) = self.ports.get_mut(index.slot()) else { return Collected::Gone };
@@ -149,7 +157,7 @@ impl<T: TapPort, L: Lane> Exchange<T, L> {
         meta.tx_if = index;
         meta.verdict = Verdict::Transmit;
         let bytes = packet.len() as u64;
-        let lane = index.slot().checked_rem(self.lanes.len());
+        let lane = self.lane_of_flow(&packet).or(index.slot().checked_rem(self.lanes.len()));
         let Some(state) = lane.and_then(|lane| self.lanes.get_mut(lane)) else {
             return self.discard(packet, DropReason::InjectQueueFull);
         };
@@ -164,6 +172,13 @@ impl<T: TapPort, L: Lane> Exchange<T, L> {
             }
             Err(packet) => self.discard(packet, DropReason::InjectQueueFull),
         }
+    }
+
+    /// The lane of the worker that has a packet's flow, if any has.
+    fn lane_of_flow(&self, packet: &Packet) -> Option<usize> {
+        let steer = self.steering.current().as_ref().filter(|_| self.lanes.len() > 1)?;
+        let lane = usize::from(steer.worker(packet)?.0);
+        (lane < self.lanes.len()).then_some(lane)
     }
 
     fn discard(&mut self, packet: Packet, reason: DropReason) {

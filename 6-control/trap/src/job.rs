@@ -3,11 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use portcullis_dataplane::{Sender, Stop, TrapReceiver};
+use portcullis_dataplane::{Sender, SteeredBy, Stop, TrapReceiver};
 use portcullis_os::links::Links;
 use portcullis_os::tap::{Tap, TapName};
 use portcullis_os::threads::{Job, JobError};
 use portcullis_packet::{IfIndex, Mac, Packet};
+use portcullis_tables::Subscriber;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::counters::TrapCounters;
@@ -35,6 +36,8 @@ pub struct TrapConfig {
     pub punts: TrapReceiver,
     /// A way into each worker, by [`WorkerId`](portcullis_packet::WorkerId).
     pub lanes: Vec<Sender<Packet>>,
+    /// Which worker has a packet's flow.
+    pub steering: Subscriber<SteeredBy>,
     /// What it counts in.
     pub counters: Arc<TrapCounters>,
     /// What ends it. Whoever sets it rings the trap queue's bell.
@@ -60,7 +63,7 @@ impl TrapJob {
 impl Job for TrapJob {
     fn open(&mut self) -> Result<(), JobError> {
         let Some(config) = self.config.take() else { return Err("opened twice".into()) };
-        let TrapConfig { taps, punts, lanes, counters, stop } = config;
+        let TrapConfig { taps, punts, lanes, steering, counters, stop } = config;
         let mut links = Links::open()?;
         let mut open = Vec::with_capacity(taps.len());
         for spec in &taps {
@@ -68,7 +71,7 @@ impl Job for TrapJob {
         }
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let context = runtime.enter();
-        let service = Service::new(open, punts, lanes, counters, stop)?;
+        let service = Service::new(open, punts, lanes, steering, counters, stop)?;
         drop(context);
         self.open = Some((runtime, service));
         Ok(())

@@ -2,9 +2,9 @@
 //!
 //! Packets for the gateway itself (ARP, neighbour discovery, routing protocols, BFD, pings) come from
 //! the pipelines in one queue and go to the kernel in `vpc` through the tap of the interface they came
-//! in by. What that kernel sends through a tap goes to a pipeline, and out of the interface, as it is. Both
-//! ways frames cross byte for byte; what the sender left undone on them (partial checksums, TCP
-//! super-frames) crosses with them in the `virtio_net_hdr`.
+//! in by. What that kernel sends through a tap goes to the pipeline that has its flow, and out of the
+//! interface, as it is. Both ways frames cross byte for byte; what the sender left undone on them
+//! (partial checksums, TCP super-frames) crosses with them in the `virtio_net_hdr`.
 //!
 //! * [`TrapJob`] is the thread: it opens its taps while it may, and then needs no capability;
 //! * [`Exchange`] is what happens to one frame, without I/O: taps are [`TapPort`]s, workers [`Lane`]s;

@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use portcullis_dataplane::{CLASS_CAPACITY, Sender, Stop, TrapReceiver};
+use portcullis_dataplane::{CLASS_CAPACITY, Sender, SteeredBy, Stop, TrapReceiver};
 use portcullis_packet::{DropReason, IfIndex, Packet, PuntClass};
+use portcullis_tables::Subscriber;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::yield_now;
@@ -75,6 +76,7 @@ impl Service {
         taps: Vec<(IfIndex, OwnedFd)>,
         punts: TrapReceiver,
         lanes: Vec<Sender<Packet>>,
+        steering: Subscriber<SteeredBy>,
         counters: Arc<TrapCounters>,
         stop: Stop,
     ) -> io::Result<Self> {
@@ -85,7 +87,7 @@ impl Service {
         }
         let rung = watch(&Arc::new(punts.doorbell().as_fd().try_clone_to_owned()?))?;
         let ports = taps.into_iter().map(|(index, fd)| (index, KernelTap::new(fd)));
-        let exchange = Exchange::new(ports, lanes, Arc::clone(&counters));
+        let exchange = Exchange::new(ports, lanes, steering, Arc::clone(&counters));
         Ok(Self { exchange, punts, rung, watched, first: 0, counters, stop })
     }
 

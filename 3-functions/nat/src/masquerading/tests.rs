@@ -185,6 +185,9 @@ fn another_policy_keeps_the_mappings_of_addresses_that_stay() {
     assert!(nat.is_empty());
 }
 
+/// What the model knows of a mapping: its id, its external endpoint, the other ends of its flows.
+type Known = (MappingId, (u32, u16), Vec<u32>);
+
 proptest! {
     /// Against plain maps: no port is anybody's twice, endpoints keep theirs, and all comes back.
     #[test]
@@ -193,7 +196,7 @@ proptest! {
     ) {
         let small = MasqueradeSpec { ports: 2000..=2019, pool: vec![1..=2], ..spec() };
         let (policy, mut nat) = with(small);
-        let mut model: Map<(u32, u16), (MappingId, (u32, u16), Vec<u32>)> = Map::new();
+        let mut model: Map<(u32, u16), Known> = Map::new();
         let mut freed: Map<(u32, u16), Instant> = Map::new();
         let mut now = NOW;
         for (host, port, remote, begins, seconds) in steps {

@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 
 use etherparse::PacketBuilder;
 use portcullis_dataplane::{
-    Bell, Doorbell, INJECT_CAPACITY, IdlePolicy, IoConfig, IoCounters, IoLoop, PipelineCounters,
-    PipelineLinks, PipelineLoop, Questions, Sender, Stop, TrapReceiver, exchange, questions, ring,
-    trap_queue,
+    Bell, Doorbell, INJECT_CAPACITY, IdlePolicy, IoConfig, IoCounters, IoLinks, IoLoop,
+    PipelineCounters, PipelineLinks, PipelineLoop, Questions, Sender, Stop, TrapReceiver, exchange,
+    questions, ring, trap_queue,
 };
 use portcullis_drivers::Port;
 use portcullis_packet::{IfIndex, Mac, NextHopId, Packet, TxOffload, VrfId};
@@ -71,7 +71,8 @@ impl Gateway {
         let stop = Stop::new();
         let config =
             IoConfig { small_buffers: 2048, large_buffers: 128, idle: IdlePolicy::DEDICATED };
-        let io_loop = IoLoop::new(config, ports, io_end, stop.clone(), Arc::clone(&io));
+        let io_loop =
+            IoLoop::new(config, ports, IoLinks::alone(io_end), stop.clone(), Arc::clone(&io));
         let (_, inquiries) = ring(1, pipeline_end.doorbell());
         let (answers, _) = ring(1, pipeline_end.doorbell());
         let (events, _) = ring(1, pipeline_end.doorbell());

@@ -200,7 +200,7 @@ fn pool<'r>(
         Range { key: (), first, last, span }
     });
     for (later, earlier) in overlaps(ranges.collect()) {
-        let error = Diagnostic::new(later, "the pool has an address twice", "each once");
+        let error = Diagnostic::new(later, "the pool has an address twice", "each address once");
         checker.report(error.related(earlier, "it is here too"));
     }
     let complete = mine.len() == given.value.len();

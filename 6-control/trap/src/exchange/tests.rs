@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 
-use portcullis_packet::{GsoKind, LARGE_CAPACITY, Offload, SMALL_CAPACITY};
+use portcullis_dataplane::Steer;
+use portcullis_packet::{GsoKind, LARGE_CAPACITY, Offload, SMALL_CAPACITY, WorkerId};
+use portcullis_tables::Publisher;
 use proptest::prelude::*;
 
 use super::*;
@@ -74,9 +76,41 @@ const WAN: IfIndex = IfIndex(1);
 type Fake = Exchange<FakeTap, FakeLane>;
 
 fn exchange(lanes: usize, room: usize) -> Fake {
+    steered(lanes, room, &mut Publisher::new(None))
+}
+
+fn steered(lanes: usize, room: usize, steering: &mut Publisher<SteeredBy>) -> Fake {
     let taps = [LAN, WAN].map(|index| (index, FakeTap::default()));
     let lanes = (0..lanes).map(|_| FakeLane::new(room));
-    Exchange::new(taps, lanes, Arc::new(TrapCounters::new(2)))
+    Exchange::new(taps, lanes, steering.subscribe(), Arc::new(TrapCounters::new(2)))
+}
+
+/// The first byte of a frame is its worker; 0xff belongs to none.
+#[derive(Debug)]
+struct ByFirstByte;
+
+impl Steer for ByFirstByte {
+    fn worker(&self, packet: &Packet) -> Option<WorkerId> {
+        packet.data().first().filter(|&&byte| byte != 0xff).map(|&byte| WorkerId(byte.into()))
+    }
+}
+
+/// What lies in each lane: first byte and second.
+fn lanes(exchange: &Fake) -> Vec<Vec<(u8, u8)>> {
+    let pair = |packet: &Packet| (packet.data()[0], packet.data()[1]);
+    exchange.lanes.iter().map(|state| state.lane.packets.iter().map(pair).collect()).collect()
+}
+
+/// Has the kernel send frames that begin with these two bytes each, through one tap.
+fn kernel_sends(exchange: &mut Fake, index: IfIndex, frames: &[(u8, u8)]) {
+    let sends = frames.iter().map(|&(one, other)| {
+        let mut frame = frame(60);
+        frame[..2].copy_from_slice(&[one, other]);
+        (frame, Offload::NONE)
+    });
+    tap(exchange, index).sends.extend(sends);
+    exchange.collect(index, 99);
+    exchange.ring();
 }
 
 fn tap(exchange: &mut Fake, index: IfIndex) -> &mut FakeTap {
@@ -163,6 +197,38 @@ fn the_worker_is_woken_once_per_round_and_only_if_it_was_given_something() {
     exchange.ring();
     let rings: Vec<usize> = exchange.lanes.iter().map(|state| state.lane.rings).collect();
     assert_eq!(rings, [0, 1], "interface 1 has the lane of worker 1");
+}
+
+#[test]
+fn a_frame_goes_to_the_worker_that_has_its_flow_and_its_flow_stays_in_order() {
+    let mut steering: Publisher<SteeredBy> = Publisher::new(Some(Arc::new(ByFirstByte)));
+    let mut exchange = steered(3, 8, &mut steering);
+    kernel_sends(&mut exchange, LAN, &[(2, 1), (0, 1), (2, 2)]);
+    kernel_sends(&mut exchange, WAN, &[(2, 3), (0, 2)]);
+    assert_eq!(lanes(&exchange), [vec![(0, 1), (0, 2)], vec![], vec![(2, 1), (2, 2), (2, 3)]]);
+    let rings: Vec<usize> = exchange.lanes.iter().map(|state| state.lane.rings).collect();
+    assert_eq!(rings, [2, 0, 2]);
+}
+
+#[test]
+fn a_frame_that_belongs_to_no_worker_goes_to_that_of_its_interface() {
+    let mut steering: Publisher<SteeredBy> = Publisher::new(Some(Arc::new(ByFirstByte)));
+    let mut exchange = steered(2, 8, &mut steering);
+    // Of the last there are fewer workers than that.
+    kernel_sends(&mut exchange, WAN, &[(0xff, 1), (0, 2), (7, 3)]);
+    assert_eq!(lanes(&exchange), [vec![(0, 2)], vec![(0xff, 1), (7, 3)]]);
+}
+
+#[test]
+fn the_newest_steering_counts() {
+    let mut steering: Publisher<SteeredBy> = Publisher::new(None);
+    let mut exchange = steered(2, 8, &mut steering);
+    kernel_sends(&mut exchange, WAN, &[(0, 1)]);
+    steering.publish(Some(Arc::new(ByFirstByte)));
+    kernel_sends(&mut exchange, WAN, &[(0, 2)]);
+    steering.publish(None);
+    kernel_sends(&mut exchange, WAN, &[(0, 3)]);
+    assert_eq!(lanes(&exchange), [vec![(0, 2)], vec![(0, 1), (0, 3)]]);
 }
 
 #[test]

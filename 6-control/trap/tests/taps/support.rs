@@ -13,6 +13,7 @@ use portcullis_os::threads::{
     Threads,
 };
 use portcullis_packet::{IfIndex, Mac, Packet, PuntClass};
+use portcullis_tables::Publisher;
 use portcullis_trap::{TapSpec, TrapConfig, TrapCounters, TrapJob};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -78,6 +79,7 @@ impl Vpc {
             taps: vec![tap(LAN, "lan", LAN_MAC), tap(WAN, "wan", WAN_MAC)],
             punts: punts_out,
             lanes: vec![sender],
+            steering: Publisher::new(None).subscribe(),
             counters: Arc::clone(&counters),
             stop: stop.clone(),
         };
