@@ -18,6 +18,7 @@ mod manager_job;
 mod policy;
 mod process;
 mod pulse;
+mod reload;
 mod running;
 mod state;
 mod stateful;
