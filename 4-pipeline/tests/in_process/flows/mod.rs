@@ -2,6 +2,7 @@
 
 mod firewall;
 mod hairpin;
+mod icmp;
 mod masquerade;
 mod setup;
 
