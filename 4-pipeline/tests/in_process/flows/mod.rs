@@ -1,6 +1,7 @@
 //! Flows, translation and the firewall, packet by packet.
 
 mod firewall;
+mod fragments;
 mod hairpin;
 mod icmp;
 mod masquerade;
