@@ -8,5 +8,7 @@ mod masquerade;
 mod reasons;
 mod setup;
 mod statics;
+mod tcp;
+mod timeouts;
 
 pub(crate) use reasons::provoked;
