@@ -6,7 +6,7 @@ mod hairpin;
 mod icmp;
 mod masquerade;
 mod reasons;
-mod setup;
+pub(crate) mod setup;
 mod statics;
 mod tcp;
 mod timeouts;
