@@ -139,8 +139,8 @@ impl Masquerading {
     }
 
     /// Goes by another policy from now on. Mappings stay that it would make as well. Allocates.
-    pub fn adopt(&mut self, policy: &NatPolicy, now: Instant) {
-        self.pools.adopt(policy, self.config, now);
+    pub fn adopt(&mut self, policy: &NatPolicy) {
+        self.pools.adopt(policy, self.config);
         let specs = || policy.masquerades().iter().map(|masquerade| &masquerade.spec);
         let limits = specs().any(|spec| spec.ports_per_source > 0);
         if limits && !self.limits_sources {

@@ -1,6 +1,7 @@
 //! The ports of one external address and protocol, as far as one worker owns them.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_packet::Instant;
@@ -23,11 +24,33 @@ fn none() -> Bits {
     Box::new([0; WORDS])
 }
 
+/// The ports of a range that a worker owns. The same for all addresses and protocols of a masquerade.
+pub(crate) fn usable(range: &RangeInclusive<u16>, owned: Owned) -> Arc<[u64; WORDS]> {
+    let mut usable = [0; WORDS];
+    for (word, bits) in usable.iter_mut().enumerate() {
+        let first = (word * WORD) as u16;
+        // Units are whole words.
+        if owned.owner(first) == owned.worker {
+            *bits = from(range.start().saturating_sub(first))
+                & !range
+                    .end()
+                    .checked_sub(first)
+                    .map_or(u64::MAX, |last| from(last.saturating_add(1)));
+        }
+    }
+    Arc::new(usable)
+}
+
+/// The bits of a word from one on.
+fn from(bit: u16) -> u64 {
+    u64::MAX.checked_shl(u32::from(bit)).unwrap_or(0)
+}
+
 /// Ports, by what becomes of them. A freed port rests until the second turn of the clock after it.
 #[derive(Clone, Debug)]
 pub(crate) struct PortSpace {
     /// Those that there are.
-    usable: Bits,
+    usable: Arc<[u64; WORDS]>,
     in_use: Bits,
     /// Freed since the last turn, and before it.
     resting: [Bits; 2],
@@ -59,7 +82,7 @@ pub(crate) struct Found {
 pub(crate) struct Owned {
     pub(crate) worker: u16,
     pub(crate) workers: u16,
-    /// Ports that stay together.
+    /// Ports that stay together: a multiple of 64.
     pub(crate) unit: u16,
 }
 
@@ -76,43 +99,39 @@ const fn place(port: u16) -> (usize, u64) {
 }
 
 impl PortSpace {
-    /// The ports of a range that a worker owns, in blocks of `block_size` if that is given.
-    pub(crate) fn new(range: &RangeInclusive<u16>, owned: Owned, block_size: Option<u16>) -> Self {
-        let mut usable = none();
-        for port in range.clone().filter(|&port| owned.owner(port) == owned.worker) {
-            let (word, bit) = place(port);
-            if let Some(bits) = usable.get_mut(word) {
-                *bits |= bit;
-            }
-        }
-        let block_size = block_size.map_or(0, usize::from);
-        let blocks = 65_536usize.checked_div(block_size).unwrap_or(0);
-        Self {
+    /// Nothing of these ports in use, in blocks of `block_size` if that is given.
+    pub(crate) fn new(usable: Arc<[u64; WORDS]>, block_size: Option<u16>) -> Self {
+        let mut space = Self {
             usable,
             in_use: none(),
             resting: [none(), none()],
             turned: Instant(0),
             used: 0,
-            blocks: vec![Block::default(); blocks],
-            block_size,
+            blocks: Vec::new(),
+            block_size: 0,
             exhausted: 0,
+        };
+        space.set_block_size(block_size);
+        space
+    }
+
+    /// Other ports and blocks from now on. What is in use stays so, and what rests.
+    pub(crate) fn renew(&mut self, usable: Arc<[u64; WORDS]>, block_size: Option<u16>) {
+        self.usable = usable;
+        self.set_block_size(block_size);
+    }
+
+    fn set_block_size(&mut self, block_size: Option<u16>) {
+        let block_size = block_size.map_or(0, usize::from);
+        if block_size != self.block_size {
+            let blocks = 65_536usize.checked_div(block_size).unwrap_or(0);
+            self.blocks = vec![Block::default(); blocks];
+            self.block_size = block_size;
         }
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        4 * size_of::<[u64; WORDS]>() + self.blocks.len() * size_of::<Block>()
-    }
-
-    /// Takes over what is in use, and what rests.
-    pub(crate) fn adopt(&mut self, old: &Self) {
-        self.in_use = old.in_use.clone();
-        self.resting = old.resting.clone();
-        self.turned = old.turned;
-        self.used = old.used;
-        self.exhausted = old.exhausted;
-        if self.block_size == old.block_size {
-            self.blocks.clone_from(&old.blocks);
-        }
+        3 * size_of::<[u64; WORDS]>() + self.blocks.len() * size_of::<Block>()
     }
 
     pub(crate) fn total(&self) -> u32 {
@@ -146,7 +165,7 @@ impl PortSpace {
     }
 
     fn free(&self, word: usize) -> u64 {
-        let at = |bits: &Bits| bits.get(word).copied().unwrap_or(0);
+        let at = |bits: &[u64; WORDS]| bits.get(word).copied().unwrap_or(0);
         let [new, old] = &self.resting;
         at(&self.usable) & !(at(&self.in_use) | at(new) | at(old))
     }
@@ -274,7 +293,7 @@ mod tests {
     const NOW: Instant = Instant(1_000_000_000_000);
 
     fn space(range: RangeInclusive<u16>) -> (PortSpace, Random) {
-        (PortSpace::new(&range, ALL, None), Random::new(5))
+        (PortSpace::new(usable(&range, ALL), None), Random::new(5))
     }
 
     fn take(space: &mut PortSpace, random: &mut Random, odd: bool, now: Instant) -> Option<u16> {
@@ -334,7 +353,7 @@ mod tests {
     fn workers_own_different_ports_and_together_all() {
         let owned = |worker| Owned { worker, workers: 3, unit: 64 };
         let spaces: Vec<_> =
-            (0..3).map(|w| PortSpace::new(&(1024..=65535), owned(w), None)).collect();
+            (0..3).map(|w| PortSpace::new(usable(&(1024..=65535), owned(w)), None)).collect();
         assert_eq!(spaces.iter().map(PortSpace::total).sum::<u32>(), 64_512);
         for port in 1024..=65535u16 {
             let (word, bit) = place(port);
@@ -344,8 +363,19 @@ mod tests {
     }
 
     #[test]
+    fn a_range_begins_and_ends_anywhere() {
+        for range in [0..=0, 0..=65535, 1..=64, 63..=63, 64..=127, 1000..=65534, 65535..=65535] {
+            let usable = usable(&range, ALL);
+            for port in 0..=65535u16 {
+                let (word, bit) = place(port);
+                assert_eq!(usable[word] & bit != 0, range.contains(&port), "{port} of {range:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_host_has_its_ports_in_blocks_of_its_own() {
-        let mut space = PortSpace::new(&(1024..=2047), ALL, Some(128));
+        let mut space = PortSpace::new(usable(&(1024..=2047), ALL), Some(128));
         let mut random = Random::new(5);
         let mut blocks = HashSet::new();
         let mut ports = |space: &mut PortSpace, host| {

@@ -81,24 +81,24 @@ impl State {
 
     /// Takes note of what changed since the last call. To be called before each batch.
     #[inline]
-    pub(crate) fn observe(&mut self, snapshot: &Snapshot, epoch: Epoch, now: Instant) {
+    pub(crate) fn observe(&mut self, snapshot: &Snapshot, epoch: Epoch) {
         let (fib4, fib6) = snapshot.vrfs.iter().fold((0u32, 0u32), |(a, b), vrf| {
             (a.wrapping_add(vrf.fib4.generation()), b.wrapping_add(vrf.fib6.generation()))
         });
         let seen = Seen { snapshot: epoch, fib4, fib6, policy: snapshot.policy.number };
         if seen != self.seen {
-            self.change(&snapshot.policy, seen, now);
+            self.change(&snapshot.policy, seen);
         }
     }
 
     #[cold]
-    fn change(&mut self, policy: &Policy, seen: Seen, now: Instant) {
+    fn change(&mut self, policy: &Policy, seen: Seen) {
         // 0 is the epoch of a line that was never checked.
         self.epoch = self.epoch.wrapping_add(1).max(1);
         if seen.policy != self.seen.policy {
             self.table.set_limit(policy.flows);
             self.table.set_per_source(policy.flows_per_source);
-            self.masquerading.adopt(&policy.nat, now);
+            self.masquerading.adopt(&policy.nat);
             self.swept = Some(0);
         }
         self.seen = seen;

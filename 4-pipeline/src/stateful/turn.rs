@@ -24,7 +24,7 @@ impl Worker {
         now: Instant,
         out: &mut Outbox,
     ) {
-        state.observe(snapshot, self.epoch(), now);
+        state.observe(snapshot, self.epoch());
         self.through(state, snapshot, batch, now, out);
         // Fragments whose first one was in the batch follow it.
         let mut ready = std::mem::take(&mut self.rest.ready);
@@ -90,7 +90,7 @@ impl Worker {
         now: Instant,
         batch: &mut Vec<Packet>,
     ) -> Option<Instant> {
-        state.observe(snapshot, self.epoch(), now);
+        state.observe(snapshot, self.epoch());
         let more = self.upkeep(state, snapshot, now);
         let before = batch.len();
         state.reassembly.expire(now, batch);
@@ -125,7 +125,7 @@ impl Worker {
         batch: &mut [Packet],
         now: Instant,
     ) {
-        state.observe(snapshot, self.epoch(), now);
+        state.observe(snapshot, self.epoch());
         let scene = Scene { snapshot, now, first: 0 };
         for packet in batch {
             self.remember_own(state, scene, packet);

@@ -75,28 +75,33 @@ impl Flows {
 fn setup() -> Result<String, String> {
     let words = ["run", "--quiet", "--release", "-p", "portcullis-bench", "--", "--setup", FILLS];
     let said = output(&cargo(), &words)?;
-    let found: Value =
-        serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
-    let rate = |key: &str| {
+    let found: Value = serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
+    let middle = |samples: &Value| {
         let samples: Vec<f64> =
-            found[key].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
-        format!("{:.2} million", median(&samples) / 1e6)
+            samples.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        median(&samples)
     };
-    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-    let apply = &found["apply"];
     let mut table = Table::new(&["flows in memory, one core", "measured"]);
     let mut row = |what: &str, value: String| table.row(vec![what.to_owned(), value]);
-    row("new flows per second, firewall", rate("new_flows_firewall_per_second"));
-    row("new flows per second, firewall + masquerade", rate("new_flows_nat_per_second"));
-    let bytes = format!("{:.0} bytes", number(&found["memory_bytes_per_flow"]));
-    row("memory of a masqueraded flow, all in", bytes);
-    let compile = format!("{:.0} ms", number(&apply["compile_seconds"]) * 1e3);
-    row("10,000 rules compiled, beside the packets", compile);
-    let before = number(&apply["slowest_batch_before_us"]);
-    let after = number(&apply["slowest_batch_after_us"]);
-    let batches = number(&apply["batches_until_judged"]);
-    let text = format!("{after:.0} us ({before:.0} us before), for {batches:.0} batches");
-    row("slowest batch of 64 while 10,000 flows are judged by them", text);
-    row("packets lost meanwhile", format!("{:.0}", number(&apply["lost_packets"])));
+    for (what, key) in [
+        ("new flows, firewall", "new_flows_per_second"),
+        ("new flows, firewall with 10,000 rules", "new_flows_many_rules_per_second"),
+        ("new flows, firewall + masquerade", "new_flows_nat_per_second"),
+    ] {
+        let rate = middle(&found[key]);
+        row(what, format!("{:.2} million per second, {:.0} ns each", rate / 1e6, 1e9 / rate));
+    }
+    let bytes = found["memory_bytes_per_flow"].as_f64().unwrap_or(f64::NAN);
+    row("memory of a masqueraded flow, all in", format!("{bytes:.0} bytes"));
+    let apply = &found["apply"];
+    let compile = middle(&apply["compile_seconds"]);
+    row("10,000 rules compiled, beside the packets", format!("{:.0} ms", compile * 1e3));
+    let during = middle(&apply["batch_during_seconds"]);
+    let before = middle(&apply["batch_before_seconds"]);
+    let text = format!("{:.1} us ({:.1} us before)", during * 1e6, before * 1e6);
+    row("batch of 64 while 10,000 flows are judged by them", text);
+    let judged = middle(&apply["until_judged_seconds"]);
+    row("until all are judged", format!("{:.1} ms", judged * 1e3));
+    row("packets lost meanwhile", apply["lost_packets"].to_string());
     Ok(table.text())
 }

@@ -1,13 +1,13 @@
 //! External addresses, and their ports.
 
-use portcullis_packet::Instant;
+use std::sync::Arc;
+
 use portcullis_wire::IpProtocol;
 
 use super::MasqueradingConfig;
 use super::mappings::Mapping;
 use crate::policy::{MasqueradeId, NatPolicy};
-use crate::ports::{Owned, PortSpace};
-use crate::spec::MasqueradeSpec;
+use crate::ports::{self, Owned, PortSpace};
 
 /// What is in use of an external address's ports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,16 +43,33 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    fn new(address: u32, by: MasqueradeId, spec: &MasqueradeSpec, owned: Owned) -> Self {
-        let space = || PortSpace::new(&spec.ports, owned, spec.block_size);
-        let ports = (*spec.ports.start(), *spec.ports.end());
-        Self { address, by: Some(by), ports, spaces: [space(), space(), space()], mappings: 0 }
+    fn new(address: u32, terms: &Terms) -> Self {
+        let space = || PortSpace::new(Arc::clone(&terms.usable), terms.block_size);
+        let spaces = [space(), space(), space()];
+        Self { address, by: Some(terms.by), ports: terms.ports, spaces, mappings: 0 }
+    }
+
+    /// Of another masquerade from now on, or of the same one with other ports.
+    fn renew(&mut self, terms: &Terms) {
+        self.by = Some(terms.by);
+        self.ports = terms.ports;
+        for space in &mut self.spaces {
+            space.renew(Arc::clone(&terms.usable), terms.block_size);
+        }
     }
 
     pub(super) fn space_mut(&mut self, protocol: IpProtocol) -> Option<&mut PortSpace> {
         let at = PROTOCOLS.iter().position(|&other| other == protocol)?;
         self.spaces.get_mut(at)
     }
+}
+
+/// What all addresses of a masquerade have in common.
+struct Terms {
+    by: MasqueradeId,
+    ports: (u16, u16),
+    usable: Arc<[u64; 1024]>,
+    block_size: Option<u16>,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +87,7 @@ impl Pools {
 
     /// Goes by another policy. An address that stays keeps what is in use of it, whichever masquerade it is of now, if
     /// it leaves by the same interface; mappings know an address by its place, which stays.
-    pub(super) fn adopt(&mut self, policy: &NatPolicy, config: MasqueradingConfig, _: Instant) {
+    pub(super) fn adopt(&mut self, policy: &NatPolicy, config: MasqueradingConfig) {
         let owned =
             Owned { worker: config.worker.0, workers: config.workers.max(1), unit: policy.unit() };
         for pool in &mut self.pools {
@@ -78,35 +95,36 @@ impl Pools {
         }
         self.by_masquerade.clear();
         for (at, masquerade) in policy.masquerades().iter().enumerate() {
-            let by = MasqueradeId(at as u16);
-            let places = masquerade.addresses().filter_map(|address| {
-                let fresh = Pool::new(address, by, &masquerade.spec, owned);
-                self.place(fresh)
-            });
+            let spec = &masquerade.spec;
+            let terms = Terms {
+                by: MasqueradeId(at as u16),
+                ports: (*spec.ports.start(), *spec.ports.end()),
+                usable: ports::usable(&spec.ports, owned),
+                block_size: spec.block_size,
+            };
+            let places = masquerade.addresses().filter_map(|address| self.place(address, &terms));
             let places: Vec<_> = places.collect();
             self.by_masquerade.push(places);
         }
     }
 
-    fn place(&mut self, mut fresh: Pool) -> Option<u16> {
-        let same =
-            self.pools.iter().position(|pool| pool.address == fresh.address && pool.by.is_none());
-        let vacant = || self.pools.iter().position(|pool| pool.by.is_none() && pool.mappings == 0);
+    fn place(&mut self, address: u32, terms: &Terms) -> Option<u16> {
+        let is_free = |pool: &Pool| pool.by.is_none();
+        let same = self.pools.iter().position(|pool| pool.address == address && is_free(pool));
+        let vacant = || self.pools.iter().position(|pool| is_free(pool) && pool.mappings == 0);
         let at = match same.or_else(vacant) {
             Some(at) => at,
             None => {
-                self.pools.push(fresh);
-                return u16::try_from(self.pools.len() - 1).ok();
+                self.pools.push(Pool::new(address, terms));
+                self.pools.len() - 1
             }
         };
-        let old = self.pools.get_mut(at)?;
-        if old.address == fresh.address {
-            for (new, old) in fresh.spaces.iter_mut().zip(&old.spaces) {
-                new.adopt(old);
-            }
-            fresh.mappings = old.mappings;
+        let pool = self.pools.get_mut(at)?;
+        if pool.address == address {
+            pool.renew(terms);
+        } else {
+            *pool = Pool::new(address, terms);
         }
-        *old = fresh;
         u16::try_from(at).ok()
     }
 

@@ -32,7 +32,7 @@ fn with(spec: MasqueradeSpec) -> (NatPolicy, Masquerading) {
     let policy = NatPolicy::new(NatSpec { masquerades: vec![spec], ..NatSpec::default() });
     let config = MasqueradingConfig { worker: WorkerId(0), workers: 1, seed: 9, capacity: 70_000 };
     let mut nat = Masquerading::new(config);
-    nat.adopt(&policy, NOW);
+    nat.adopt(&policy);
     (policy, nat)
 }
 
@@ -175,7 +175,7 @@ fn another_policy_keeps_the_mappings_of_addresses_that_stay() {
         masquerades: vec![MasqueradeSpec { pool: vec![2..=3], ..spec() }],
         ..NatSpec::default()
     });
-    nat.adopt(&shrunk, NOW);
+    nat.adopt(&shrunk);
     for one in &mapped {
         assert_eq!(nat.is_valid(one.id), one.external.0 == 2);
     }
