@@ -5,6 +5,7 @@
 
 use portcullis_packet::{DropReason, Ports};
 
+use crate::checksum::Sum;
 use crate::ipv6::{self, BadChain};
 use crate::tcp::Flags;
 use crate::{IpProtocol, Tuple, ethernet, icmp_port, tcp};
@@ -291,6 +292,26 @@ fn addresses6(header: &[u8; ipv6::LEN]) -> (u128, u128) {
         bytes.map_or(0, |bytes| u128::from_be_bytes(*bytes))
     };
     (address(8), address(24))
+}
+
+/// Whether the checksum of an ICMP message is right that begins at `upper` and ends at `end`.
+#[must_use]
+pub fn is_sound_icmp4(frame: &[u8], upper: usize, end: usize) -> bool {
+    frame.get(upper..end).is_some_and(|message| Sum::of(message).is_sound())
+}
+
+/// The same for ICMPv6, the pseudo header included (RFC 4443, 2.3).
+#[must_use]
+pub fn is_sound_icmp6(frame: &[u8], upper: usize, end: usize) -> bool {
+    let (Some(message), Some(addresses)) =
+        (frame.get(upper..end), frame.get(ethernet::LEN + 8..ethernet::LEN + ipv6::LEN))
+    else {
+        return false;
+    };
+    let pseudo = Sum::of(addresses)
+        + Sum::of_u16(message.len() as u16)
+        + Sum::of_u16(u16::from(IpProtocol::ICMPV6.0));
+    (pseudo + Sum::of(message)).is_sound()
 }
 
 /// The tuple of the packet that an ICMP error quotes, as that packet had it; of the error, the ICMP header

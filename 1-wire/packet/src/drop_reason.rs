@@ -143,6 +143,8 @@ drop_reasons! {
     TcpOutOfWindow = "tcp-out-of-window",
     /// An ICMP error quotes a packet of no flow that the gateway knows.
     IcmpUnrelated = "icmp-unrelated",
+    /// The checksum of an ICMP error about a flow is wrong (RFC 5508, REQ-3).
+    IcmpBadChecksum = "icmp-bad-checksum",
     /// The flow table is full, and this source holds as much of it as any other or more.
     FlowTableFull = "flow-table-full",
     /// The source has as many flows as one source may have.

@@ -7,7 +7,7 @@ use portcullis_packet::{DropReason, IfIndex, Instant, Offload, Packet, Ports, Ve
 use portcullis_reassembly::{FragmentKey, Judgement, Part};
 use portcullis_routing::{Complaint, Fate, Inspected, Snapshot, Way, decide, way_back};
 use portcullis_wire::dissect::{FragmentPart, tcp_segment};
-use portcullis_wire::{IpProtocol, proxy};
+use portcullis_wire::{IpProtocol, ethernet, proxy};
 
 use super::careful::{Scene, is_neighbor_discovery, route};
 use super::conn::LineFlags;
@@ -119,6 +119,10 @@ impl Worker {
         let Some(found) = found else {
             return self.unrelated::<F>(state, scene, packet, suspect);
         };
+        let end = ethernet::LEN + usize::from(length);
+        if !packet.meta().offload.needs_csum && !F::is_sound_icmp(packet.data(), upper, end) {
+            return self.drop(DropReason::IcmpBadChecksum);
+        }
         let Some(flow) = state.table.flow(found.id()) else {
             return self.drop(DropReason::IcmpUnrelated);
         };

@@ -26,6 +26,8 @@ pub(crate) trait Track: Complain<Addr: Eq + std::fmt::Debug> {
     fn dissect(frame: &[u8]) -> Result<Dissected<Self::Addr>, DropReason>;
     /// The tuple of the packet that an ICMP error quotes.
     fn quoted(frame: &[u8], upper: u16) -> Option<Tuple<Self::Addr>>;
+    /// Whether the checksum of an ICMP message is right that ends at `end`.
+    fn is_sound_icmp(frame: &[u8], upper: u16, end: usize) -> bool;
     /// Whether an address is one of a group, or every host's on a link.
     fn is_group(address: Self::Addr) -> bool;
     /// Looks many flows up.
@@ -104,6 +106,10 @@ impl Track for V4 {
 
     fn quoted(frame: &[u8], upper: u16) -> Option<Tuple<u32>> {
         dissect::quoted_v4(frame, usize::from(upper))
+    }
+
+    fn is_sound_icmp(frame: &[u8], upper: u16, end: usize) -> bool {
+        dissect::is_sound_icmp4(frame, usize::from(upper), end)
     }
 
     #[inline(always)]
@@ -189,6 +195,10 @@ impl Track for V6 {
 
     fn quoted(frame: &[u8], upper: u16) -> Option<Tuple<u128>> {
         dissect::quoted_v6(frame, usize::from(upper))
+    }
+
+    fn is_sound_icmp(frame: &[u8], upper: u16, end: usize) -> bool {
+        dissect::is_sound_icmp6(frame, usize::from(upper), end)
     }
 
     #[inline(always)]

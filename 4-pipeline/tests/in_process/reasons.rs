@@ -313,9 +313,9 @@ fn is_the_pipelines(reason: DropReason) -> bool {
         // Provoked by the tests in `flows`.
         TransportMalformed | FragmentTiny | FragmentOverlap | FragmentMalformed
         | FragmentTimeout | FragmentQueueFull | TcpNoConnection | TcpInvalid | TcpOutOfWindow
-        | IcmpUnrelated | FlowTableFull | FlowSourceLimit | FlowConflict | SpoofedSource
-        | FirewallDrop | FirewallReject | NatNoMapping | NatFiltered | NatOutOfPorts
-        | NatSourceLimit | NatUntranslatable => true,
+        | IcmpUnrelated | IcmpBadChecksum | FlowTableFull | FlowSourceLimit | FlowConflict
+        | SpoofedSource | FirewallDrop | FirewallReject | NatNoMapping | NatFiltered
+        | NatOutOfPorts | NatSourceLimit | NatUntranslatable => true,
         HandoverFull | PuntQueueFull | TapRefused | TapBadFrame | InjectQueueFull | RxOverrun
         | RxTooLarge | TxFull | TxError | TxGone | NoVerdict => false,
     }

@@ -224,13 +224,14 @@ impl Duty {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let manager = self.manager.clone();
         let mut has_read_all = pin!(has_read_all(&manager));
-        let mut ready = false;
+        let (mut ready, mut announced) = (false, false);
         let mut healthy = true;
         loop {
             tokio::select! {
-                () = &mut has_read_all, if !ready => {
-                    ready = true;
-                    self.report(Status::Ready)?;
+                () = &mut has_read_all, if !ready => ready = true,
+                // Before the pipe was seen to be writable once, nothing can be written to it.
+                _ = self.status.writable(), if ready && !announced => {
+                    announced = self.report(Status::Ready)?;
                 }
                 _ = self.signals.terminate.recv() => return Ok(()),
                 Some(end) = self.ends.recv() => return Err(ProcessError::ThreadEnded(end)),
@@ -257,13 +258,12 @@ impl Duty {
         Ok(hung.is_empty())
     }
 
-    /// Does not wait for a supervisor that does not listen.
-    fn report(&self, status: Status) -> Result<(), ProcessError> {
+    /// Does not wait for a supervisor that does not listen. False if it could not be told.
+    fn report(&self, status: Status) -> Result<bool, ProcessError> {
         match self.status.try_write(&[status.byte()]) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                Err(system("the supervisor is gone")(error))
-            }
-            _ => Ok(()),
+            Ok(written) => Ok(written == 1),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(system("the supervisor is gone")(error)),
         }
     }
 }

@@ -63,6 +63,14 @@ const CASES: &[Case] = &[
         gateway.pass_all(NOW, vec![crate::gateway::arrived(WAN, &from_b(A).tcp(wrong, b""))]);
         gateway
     }),
+    (DropReason::IcmpBadChecksum, || {
+        let sent = from_a(B).udp(4000, 53, b"query");
+        let mut error = from_b(A).icmp(3, 3, [0; 4], &sent[14..]);
+        error[36] ^= 1;
+        let mut gateway = lan(Setup::firewall(), &[sent]);
+        gateway.pass_all(NOW, vec![crate::gateway::arrived(WAN, &error)]);
+        gateway
+    }),
     (DropReason::IcmpUnrelated, || {
         let never_sent = Frame::v4(A, B).udp(1, 2, b"x");
         wan(Setup::firewall(), &from_b(A).icmp(3, 3, [0; 4], &never_sent[14..]))
