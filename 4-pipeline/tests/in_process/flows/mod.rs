@@ -5,6 +5,7 @@ mod fragments;
 mod hairpin;
 mod icmp;
 mod masquerade;
+mod model;
 mod reasons;
 pub(crate) mod setup;
 mod statics;
