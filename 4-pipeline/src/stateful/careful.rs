@@ -3,7 +3,7 @@
 
 use portcullis_flows::{Direction, FlowRef};
 use portcullis_packet::{DropReason, Instant, NextHopId, Packet, Ports, Verdict};
-use portcullis_routing::{Fate, Flags, Inspected, Snapshot, decide};
+use portcullis_routing::{Complaint, Fate, Flags, Inspected, Snapshot, decide};
 use portcullis_tracking::Step;
 use portcullis_wire::IpProtocol;
 use portcullis_wire::dissect::{Kind, tcp_segment};
@@ -133,7 +133,10 @@ impl Worker {
             return Standing::Good;
         }
         let Some(tuple) = F::tuple(&before) else { return Standing::Over };
-        if !is_credible::<F>(scene.snapshot, packet.meta().vrf, rx, tuple.src) {
+        // In a hairpin's second half the source is an external address, and was an inside one before.
+        if packet.meta().hairpin == 0
+            && !is_credible::<F>(scene.snapshot, packet.meta().vrf, rx, tuple.src)
+        {
             return Standing::Foreign(DropReason::SpoofedSource);
         }
         if before.rx_if() != rx && policy.zone(before.rx_if()) != policy.zone(rx) {
@@ -370,6 +373,20 @@ impl Worker {
         if packet.meta().hairpin != 0 {
             return self.drop(DropReason::NatUntranslatable);
         }
+        if !F::may_live_on(packet.data()) {
+            // Its sender is told before it is translated: nobody knows the way back afterwards.
+            let fate = Fate::Drop(DropReason::TtlExceeded, Some(Complaint::TimeExceeded));
+            let (slot, length) = (scene.first + suspect.slot, suspect.inspected.length);
+            return self.carry_out::<F>(
+                scene.snapshot,
+                packet,
+                slot,
+                fate,
+                length,
+                scene.now,
+                |_| (),
+            );
+        }
         if let Some(verdict) = self.track::<F>(state, scene, packet, suspect, found) {
             return verdict;
         }
@@ -408,7 +425,10 @@ impl Worker {
                 Standing::Foreign(reason) => self.drop(reason),
             }
         };
-        packet.meta_mut().hairpin = 0;
+        // One that waits goes on later from where it is now.
+        if verdict != Verdict::Hold {
+            packet.meta_mut().hairpin = 0;
+        }
         verdict
     }
 }

@@ -12,7 +12,7 @@ use portcullis_wire::{IpProtocol, proxy};
 use super::careful::{Scene, is_neighbor_discovery, route};
 use super::conn::LineFlags;
 use super::fast::side;
-use super::judge::{Translate, ask_rules};
+use super::judge::{Translate, ask_rules, is_credible};
 use super::lanes::Suspect;
 use super::state::State;
 use super::track::flags;
@@ -111,6 +111,11 @@ impl Worker {
         let (rx, vrf) = (packet.meta().rx_if, packet.meta().vrf);
         let (slot, length) = (first + suspect.slot, suspect.inspected.length);
         let upper = suspect.seen.upper;
+        if packet.meta().hairpin == 0
+            && !is_credible::<F>(snapshot, vrf, rx, suspect.seen.tuple.src)
+        {
+            return self.drop(DropReason::SpoofedSource);
+        }
         let found = F::quoted(packet.data(), upper).and_then(|quoted| {
             let key = F::key(quoted.reversed(), suspect.vrf, rx);
             let found = F::find(&state.table, &key);
@@ -146,7 +151,18 @@ impl Worker {
             return self.drop(DropReason::IcmpUnrelated);
         }
         if flags(line).has(LineFlags::AGAIN) {
-            return self.drop(DropReason::NatUntranslatable);
+            // About a hairpinned packet: translated by both its flows (RFC 5508, REQ-7).
+            if packet.meta().hairpin != 0 {
+                return self.drop(DropReason::NatUntranslatable);
+            }
+            F::translate_error(packet.data_mut(), upper, src, dst, &quoted);
+            packet.meta_mut().hairpin = F::as_hairpin(outer.src);
+            let mut second = *suspect;
+            (second.seen.tuple.src, second.seen.tuple.dst) = (src, dst);
+            second.inspected.destination = dst;
+            let verdict = self.related::<F>(state, scene, packet, &second);
+            packet.meta_mut().hairpin = 0;
+            return verdict;
         }
         let (meta, frame) = packet.parts_mut();
         let inspected = Inspected { destination: dst, ..suspect.inspected };
@@ -213,6 +229,10 @@ impl Worker {
             return self.carry_out::<F>(snapshot, packet, slot, fate, length, now, |_| ());
         }
         let dropped = self.drop(DropReason::FirewallReject);
+        if packet.meta().hairpin != 0 {
+            // Its sender knows nothing of the addresses that it has now.
+            return dropped;
+        }
         let Some(way) = way_back::<F>(snapshot, packet.meta(), tuple.src) else { return dropped };
         if !self.rest.icmp.allow(F::receiver(tuple.src), false, now) {
             self.counters.icmp_suppressed.add(1);
