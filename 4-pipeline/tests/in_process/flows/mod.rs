@@ -6,6 +6,8 @@ mod hairpin;
 mod icmp;
 mod masquerade;
 mod model;
+mod offloads;
+mod own_address;
 mod reasons;
 pub(crate) mod setup;
 mod statics;
