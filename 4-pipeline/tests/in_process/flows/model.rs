@@ -37,6 +37,8 @@ struct Allows {
     forwards: bool,
     /// Outside hosts may send datagrams to the inside port 4000.
     unasked: bool,
+    /// A mapping is open only to hosts that its inside host talks with.
+    filters: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -78,7 +80,6 @@ struct Flow {
 
 struct Model {
     allows: Allows,
-    filtering: Filtering,
     flows: Vec<Flow>,
     /// External ports of inside endpoints, while any flow uses them.
     mappings: BTreeMap<(Protocol, Endpoint), u16>,
@@ -192,10 +193,7 @@ impl Model {
             .flows
             .iter()
             .filter(|flow| flow.mapped && (flow.protocol, flow.inside) == (protocol, inside));
-        let is_open = match self.filtering {
-            Filtering::EndpointIndependent => true,
-            Filtering::AddressDependent => users.any(|flow| flow.remote.0 == remote.0),
-        };
+        let is_open = !self.allows.filters || users.any(|flow| flow.remote.0 == remote.0);
         is_open.then_some(inside).ok_or(DropReason::NatFiltered)
     }
 }
@@ -231,10 +229,11 @@ impl Allows {
         rules(all)
     }
 
-    fn setup(self, filtering: Filtering) -> Setup {
+    fn setup(self) -> Setup {
         let mut pool = masquerade();
         pool.ports = 1024..=1151;
-        pool.filtering = filtering;
+        pool.filtering =
+            if self.filters { Filtering::AddressDependent } else { Filtering::EndpointIndependent };
         let forward = ForwardSpec { protocol: IpProtocol::UDP, hairpin: false, ..forward() };
         let nat = NatSpec {
             masquerades: vec![pool],
@@ -255,9 +254,9 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(allows: Allows, filtering: Filtering) -> Self {
-        let model = Model { allows, filtering, flows: vec![], mappings: BTreeMap::new() };
-        let gateway = allows.setup(filtering).gateway();
+    fn new(allows: Allows) -> Self {
+        let model = Model { allows, flows: vec![], mappings: BTreeMap::new() };
+        let gateway = allows.setup().gateway();
         Self { gateway, model, now: NOW, ports: vec![1024] }
     }
 
@@ -274,7 +273,7 @@ impl Pair {
                 self.model.pass_time(self.now);
             }
             Event::Policy(allows) => {
-                self.gateway.apply(allows.setup(self.model.filtering));
+                self.gateway.apply(allows.setup());
                 self.model.adopt(allows);
             }
         }
@@ -352,8 +351,12 @@ impl Protocol {
 }
 
 fn allows() -> impl Strategy<Value = Allows> {
-    any::<(bool, bool, bool, bool)>().prop_map(|(everything_out, server, forwards, unasked)| {
-        Allows { everything_out, server, forwards, unasked }
+    any::<[bool; 5]>().prop_map(|[everything_out, server, forwards, unasked, filters]| Allows {
+        everything_out,
+        server,
+        forwards,
+        unasked,
+        filters,
     })
 }
 
@@ -378,10 +381,9 @@ proptest! {
     #[test]
     fn the_gateway_says_of_each_packet_what_a_naive_model_says(
         first in allows(),
-        filtering in prop_oneof![Just(Filtering::EndpointIndependent), Just(Filtering::AddressDependent)],
         events in proptest::collection::vec(event(), 1..80),
     ) {
-        let mut pair = Pair::new(first, filtering);
+        let mut pair = Pair::new(first);
         for event in &events {
             pair.happen(event)?;
         }
