@@ -216,7 +216,7 @@ impl State {
 /// Gives back what an ended flow held.
 pub(crate) fn release(masquerading: &mut Masquerading, flow: &Record, now: Instant) {
     let hold = flow.state.hold;
-    let [original, reply] = &flow.lines;
+    let [original, _] = &flow.lines;
     if hold == Hold::OWN_PORT {
         if let Some(tuple) = original.tuple4() {
             masquerading.unreserve(tuple.protocol, (tuple.src, tuple.ports.src), now);
