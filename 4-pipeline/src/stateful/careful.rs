@@ -104,7 +104,14 @@ impl Worker {
             Admitted::Flow(found, fate) => {
                 self.follow::<F>(state, scene, packet, suspect, found, Some(fate))
             }
-            Admitted::Again(found) => self.again::<F>(state, scene, packet, suspect, found),
+            Admitted::Again(found) => {
+                let verdict = self.again::<F>(state, scene, packet, suspect, found);
+                if matches!(verdict, Verdict::Drop(_)) {
+                    // What is not let in at its second half leaves no mapping open to others.
+                    state.end(found.id(), scene.now);
+                }
+                verdict
+            }
             Admitted::Flowless(fate) => {
                 let length = suspect.inspected.length;
                 let slot = scene.first + suspect.slot;

@@ -1,6 +1,6 @@
 //! Inside hosts that talk by external addresses (RFC 4787, REQ-9; RFC 5382, REQ-8).
 
-use portcullis_firewall::{Action, AntiSpoofing};
+use portcullis_firewall::{Action, AddressRange, AntiSpoofing, RuleSpec};
 use portcullis_nat::NatSpec;
 use portcullis_packet::{DropReason, Mac, Verdict};
 use portcullis_routing::NextHop;
@@ -8,6 +8,7 @@ use portcullis_wire::build::{Frame, Tcp};
 
 use super::setup::{
     A, A2, B, EXTERNAL, Out, Seen, Setup, forward, from_a, from_a2, masquerade, rule, rules, seen,
+    static4,
 };
 use super::setup::{INSIDE, OUTSIDE};
 use crate::answer::Answer;
@@ -139,4 +140,55 @@ fn a_hairpin_that_is_rejected_tells_nobody_outside() {
     let of_a2 = seen(&gateway.pass(NOW, LAN, &from_a2(B).udp(5000, 53, b"x")).sent(WAN)).src_port;
     let hello = from_a(EXTERNAL).udp(4000, of_a2, b"hello");
     gateway.pass(NOW, LAN, &hello).dropped(DropReason::FirewallReject);
+    assert_eq!(gateway.flows(), 1, "no mapping of A is left");
+}
+
+/// A and A2 as they are known outside.
+const STATIC_A: [u8; 4] = [192, 0, 2, 66];
+const STATIC_A2: [u8; 4] = [192, 0, 2, 67];
+
+fn static_and(rules: Vec<RuleSpec>) -> Setup {
+    let nat = NatSpec { statics4: vec![static4()], ..NatSpec::default() };
+    let rules = Some(super::setup::rules(rules));
+    Setup { nat, rules, anti_spoofing: AntiSpoofing::Strict, ..Setup::default() }
+}
+
+/// Whoever is A2 may send to whoever is inside.
+fn from_a2_alone() -> RuleSpec {
+    let a2 = u32::from_be_bytes(A2);
+    RuleSpec { source: Some(vec![AddressRange::V4(a2..=a2)]), ..rule("a2", INSIDE, INSIDE) }
+}
+
+#[test]
+fn rfc4787_req9_hosts_with_static_addresses_reach_each_other_by_them() {
+    let mut gateway = static_and(vec![from_a2_alone()]).gateway();
+    for _ in 0..2 {
+        let hello = from_a2(STATIC_A).udp(5000, 4000, b"hello");
+        let there = seen(&gateway.pass(NOW, LAN, &hello).sent(LAN));
+        assert_eq!((there.src, there.src_port), (STATIC_A2, 5000));
+        assert_eq!((there.dst, there.dst_port, there.ttl), (A, 4000, 63));
+        let hi = from_a(STATIC_A2).udp(4000, 5000, b"hi");
+        let back = seen(&gateway.pass(NOW, LAN, &hi).sent(LAN));
+        assert_eq!((back.src, back.src_port), (STATIC_A, 4000));
+        assert_eq!((back.dst, back.dst_port, back.ttl), (A2, 5000, 63));
+        // Under a new policy that says the same, the rules still know who A2 is.
+        assert_eq!(gateway.flows(), 2);
+        gateway.apply(static_and(vec![from_a2_alone()]));
+    }
+    // A itself may not begin.
+    let unasked = from_a(STATIC_A2).udp(4001, 5001, b"hi");
+    gateway.pass(NOW, LAN, &unasked).dropped(DropReason::FirewallDrop);
+}
+
+#[test]
+fn both_halves_of_a_hairpin_end_with_the_translation() {
+    let hello = from_a2(STATIC_A).udp(5000, 4000, b"hello");
+    let mut gateway = static_and(vec![from_a2_alone()]).gateway();
+    gateway.pass(NOW, LAN, &hello).sent(LAN);
+    gateway.apply(Setup { rules: Some(rules(vec![from_a2_alone()])), ..Setup::default() });
+    let mut batch = vec![];
+    for _ in 0..4 {
+        gateway.worker.tick(&gateway.snapshot, NOW, &mut batch, &mut gateway.outbox);
+    }
+    assert_eq!(gateway.flows(), 0);
 }
