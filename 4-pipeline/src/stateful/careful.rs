@@ -2,7 +2,7 @@
 //! after something changed, and whatever is special.
 
 use portcullis_flows::{Direction, FlowRef};
-use portcullis_packet::{DropReason, Instant, NextHopId, Packet, Ports, Verdict};
+use portcullis_packet::{DropReason, Instant, NextHopId, Packet, Verdict};
 use portcullis_routing::{Complaint, Fate, Flags, Inspected, Snapshot, decide};
 use portcullis_tracking::Step;
 use portcullis_wire::IpProtocol;
@@ -13,6 +13,7 @@ use super::conn::LineFlags;
 use super::fast::{as_segment, side};
 use super::judge::{Translate, ask_rules, is_credible};
 use super::lanes::Suspect;
+use super::special::{known_ports, mark_ports};
 use super::state::State;
 use super::track::{Touch, flags};
 use crate::worker::Worker;
@@ -63,16 +64,20 @@ impl Worker {
             return self.unflowed::<F>(state, scene, packet, &suspect);
         }
         if let Some(part) = suspect.seen.fragment {
-            let known = packet.meta().ports;
-            let ports = if known == Ports::NONE {
-                match self.fragment::<F>(state, scene, packet, &suspect, part) {
+            let ports = match known_ports(packet.meta().ports) {
+                Some(ports) => ports,
+                None => match self.fragment::<F>(state, scene, &suspect, part) {
                     Ok(ports) => ports,
                     Err(verdict) => return verdict,
-                }
-            } else {
-                known
+                },
             };
             suspect.seen.tuple.ports = ports;
+            let steering = scene.snapshot.policy.steering.as_ref();
+            if steering.is_some_and(|by| F::home(by, &suspect.seen.tuple) != state.worker) {
+                // On the worker that has the flow, the ports need not be learnt.
+                packet.meta_mut().ports = mark_ports(ports);
+                return Verdict::Again;
+            }
         }
         if suspect.seen.kind == Kind::IcmpError {
             return self.related::<F>(state, scene, packet, &suspect);

@@ -65,7 +65,6 @@ impl Worker {
         &mut self,
         state: &mut State,
         scene: Scene<'_>,
-        packet: &mut Packet,
         suspect: &Suspect<F::Addr>,
         part: FragmentPart,
     ) -> Result<Ports, Verdict> {
@@ -81,16 +80,7 @@ impl Worker {
         let first = (part.offset == 0).then_some(tuple.ports);
         let part = Part { offset: part.offset, length: part.length, more: part.more, first };
         match state.reassembly.judge(key, part, scene.now) {
-            Judgement::Pass(ports) => {
-                let whole = portcullis_wire::Tuple { ports, ..tuple };
-                let steering = scene.snapshot.policy.steering.as_ref();
-                if steering.is_some_and(|steering| F::home(steering, &whole) != state.worker) {
-                    // On the worker that has the flow, the ports need not be learnt.
-                    packet.meta_mut().ports = mark(ports);
-                    return Err(Verdict::Again);
-                }
-                Ok(ports)
-            }
+            Judgement::Pass(ports) => Ok(ports),
             Judgement::Hold => {
                 self.rest.to_reassemble.push((scene.first + suspect.slot, key));
                 Err(Verdict::Hold)
@@ -283,8 +273,20 @@ impl Worker {
     }
 }
 
-/// Ports that are known, also where the packet has none: metadata with no ports at all says that they are to be
-/// learnt.
-fn mark(ports: Ports) -> Ports {
-    if ports == Ports::NONE { Ports { src: 0, dst: 1 } } else { ports }
+/// Stands in the metadata of a fragment for ports that are known to be none; no ports at all say that they
+/// are to be learnt.
+const NO_PORTS: Ports = Ports { src: 0, dst: 1 };
+
+/// Ports of a fragment, as its metadata has them.
+pub(crate) fn mark_ports(ports: Ports) -> Ports {
+    if ports == Ports::NONE { NO_PORTS } else { ports }
+}
+
+/// Ports of a fragment by its metadata, if they are known.
+pub(crate) fn known_ports(marked: Ports) -> Option<Ports> {
+    match marked {
+        Ports::NONE => None,
+        NO_PORTS => Some(Ports::NONE),
+        ports => Some(ports),
+    }
 }

@@ -13,5 +13,6 @@ pub(crate) mod setup;
 mod statics;
 mod tcp;
 mod timeouts;
+mod workers;
 
 pub(crate) use reasons::provoked;
