@@ -4,6 +4,7 @@ mod firewall;
 mod fragments;
 mod hairpin;
 mod icmp;
+mod inspection;
 mod masquerade;
 mod model;
 mod offloads;
