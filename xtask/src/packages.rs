@@ -6,16 +6,20 @@ use crate::run::run;
 
 /// What the laboratory uses.
 pub(crate) const LAB: &[&str] = &[
+    "conntrack",
+    "coturn",
     "ethtool",
     "frr",
     "iperf3",
     "iproute2",
+    "iputils-arping",
     "iputils-ping",
     "iputils-tracepath",
     "libc6-dev",
     "nftables",
     "procps",
     "python3-scapy",
+    "stun-client",
     "tcpdump",
     "traceroute",
     "tshark",
@@ -33,7 +37,10 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     println!("installing {}", missing.join(" "));
-    let apt = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"];
+    // Some of them are services that Debian starts when it installs them (coturn is one): the
+    // laboratory starts what it needs itself. Told so, systemctl leaves a systemd that runs alone;
+    // where none runs nothing is started anyway.
+    let apt = ["SYSTEMD_OFFLINE=1", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"];
     run("env", &[&apt[..], &["update"]].concat())?;
     let install = ["install", "--yes", "--no-install-recommends"];
     run("env", &[&apt[..], &install, &missing].concat())

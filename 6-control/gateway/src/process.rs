@@ -18,6 +18,7 @@ use portcullis_os::privileges::Privileges;
 use portcullis_os::process::{self, LockError};
 use portcullis_os::threads::{ConfineError, Role, ThreadEnd, confine_this_thread};
 use portcullis_os::topology::{Topology, TopologyError};
+use portcullis_tables::Publisher;
 use rustix::process::getppid;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -148,6 +149,7 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
         Arc::clone(&assembly.policy),
         assembly.manager.clone(),
         assembly.inspector.take().unwrap_or_else(|| Inspector::new(Vec::new())),
+        assembly.steering.take().unwrap_or_else(|| Publisher::new(None)),
         assembly.seed,
     );
     let journal = Journal {

@@ -2,6 +2,7 @@
 
 use crate::host::{Host, link};
 use crate::lab::Lab;
+use crate::policy::Policy;
 use crate::portcullis::Portcullis;
 use crate::testpmd::Testpmd;
 
@@ -29,6 +30,19 @@ pub struct Port {
     pub addresses: Vec<String>,
     /// Its MTU, if not 1500.
     pub mtu: Option<u32>,
+    /// What is asked of the source addresses of what comes in; nothing if not said.
+    pub anti_spoofing: Option<AntiSpoofing>,
+    /// Whether TCP's segments are made to fit the MTU.
+    pub mss_clamp: bool,
+}
+
+/// What the source address of a packet must be like (RFC 3704).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AntiSpoofing {
+    /// The way back to it leaves by the interface that the packet came in by.
+    Strict,
+    /// There is a way back to it.
+    Loose,
 }
 
 impl Port {
@@ -41,6 +55,8 @@ impl Port {
             peer_interface: "eth0".to_owned(),
             addresses: addresses.iter().map(|&address| address.to_owned()).collect(),
             mtu: None,
+            anti_spoofing: None,
+            mss_clamp: false,
         }
     }
 
@@ -66,6 +82,8 @@ pub struct Plan {
     pub ports: Vec<Port>,
     /// Whether to run what was built for speed.
     pub release: bool,
+    /// What it translates and lets through.
+    pub policy: Policy,
     /// More of portcullis.toml.
     pub file: String,
     /// Lines of portcullis.toml's `[gateway]` table.
@@ -132,6 +150,32 @@ impl Gateway {
         }
     }
 
+    /// Has it translate and let through something else, and returns when it does.
+    ///
+    /// # Panics
+    ///
+    /// If it refuses to.
+    #[track_caller]
+    pub fn change(&self, policy: &Policy) {
+        match &self.running {
+            Running::Kernel => policy.install(&self.host),
+            Running::Portcullis(portcullis) => {
+                let _said = portcullis.apply(&portcullis.file_with(policy)).success();
+            }
+            Running::Testpmd(_) => panic!("testpmd has no policy"),
+        }
+    }
+
+    /// The rows of what Portcullis answers to `show WHAT --json`; other forwarders are not asked.
+    #[track_caller]
+    #[must_use]
+    pub fn show(&self, what: &str) -> Option<Vec<serde_json::Value>> {
+        match &self.running {
+            Running::Portcullis(portcullis) => Some(portcullis.show(what)),
+            Running::Kernel | Running::Testpmd(_) => None,
+        }
+    }
+
     /// How many packets Portcullis has dropped for a reason; none is known of other forwarders.
     #[track_caller]
     #[must_use]
@@ -189,4 +233,49 @@ fn kernel(host: &Host, plan: &Plan) {
         let addresses: Vec<_> = port.addresses.iter().map(String::as_str).collect();
         host.configure(&port.name, &addresses);
     }
+    port_checks(host, plan);
+    if !plan.policy.is_empty() {
+        plan.policy.install(host);
+    }
+}
+
+/// What the gateway's interfaces do by themselves.
+#[track_caller]
+fn port_checks(host: &Host, plan: &Plan) {
+    let (mut early, mut through) = (String::new(), String::new());
+    for Port { name, anti_spoofing, mss_clamp, mtu, .. } in &plan.ports {
+        // The reply to a neighbour's link-local address needs no route.
+        let selection = format!("iifname {name} ip6 saddr != fe80::/10");
+        match anti_spoofing {
+            Some(AntiSpoofing::Strict) => {
+                early +=
+                    &format!("iifname {name} ip saddr != 0.0.0.0 fib saddr . iif oif 0 drop\n");
+                early += &format!("{selection} fib saddr . iif oif 0 drop\n");
+            }
+            Some(AntiSpoofing::Loose) => {
+                early += &format!("iifname {name} ip saddr != 0.0.0.0 fib saddr oif 0 drop\n");
+                early += &format!("{selection} fib saddr oif 0 drop\n");
+            }
+            None => {}
+        }
+        if *mss_clamp {
+            let mtu = mtu.unwrap_or(1500);
+            for way in ["iifname", "oifname"] {
+                for (family, headers) in [("ipv4", 40), ("ipv6", 60)] {
+                    through += &format!(
+                        "{way} {name} meta nfproto {family} tcp flags syn \
+                         tcp option maxseg size set {}\n",
+                        mtu - headers
+                    );
+                }
+            }
+        }
+    }
+    host.run_words(&[
+        "nft",
+        &format!(
+            "table inet ports {{\nchain early {{\ntype filter hook prerouting priority raw\n{early}}}\n\
+             chain through {{\ntype filter hook forward priority mangle\n{through}}}\n}}"
+        ),
+    ]);
 }

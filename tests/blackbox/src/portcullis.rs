@@ -9,10 +9,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::command::{Background, Finished, finish};
-use crate::forwarder::{Forwarder, Plan, device};
+use crate::forwarder::{AntiSpoofing, Forwarder, Plan, device};
 use crate::host::Host;
 use crate::interrupt::interrupted;
 use crate::lab::Lab;
+use crate::policy::Policy;
 use crate::programs::binary;
 use crate::show;
 use crate::wait::wait_until;
@@ -29,6 +30,8 @@ pub struct Portcullis {
     file: PathBuf,
     socket: PathBuf,
     folder: PathBuf,
+    /// Its file without the policy.
+    base: String,
     running: Background,
 }
 
@@ -38,12 +41,14 @@ impl Portcullis {
         let program = binary(plan.release);
         let (vpc, link) = (lab.adopt("vpc"), lab.adopt("link"));
         let file = lab.folder().join("portcullis.toml");
-        fs::write(&file, text(lab, plan, &vpc, &link)).expect("the lab's folder can be written");
+        let base = text(lab, plan, &vpc, &link);
+        let text = format!("{base}{}", plan.policy.toml());
+        fs::write(&file, text).expect("the lab's folder can be written");
         let socket = socket_folder().join(format!("{}.sock", lab.prefix()));
         let running = run(&program, host, &file, &socket);
         let folder = lab.folder().to_owned();
         let host = host.clone();
-        let mut portcullis = Self { vpc, link, program, host, file, socket, folder, running };
+        let mut portcullis = Self { vpc, link, program, host, file, socket, folder, base, running };
         portcullis.wait_until_ready();
         portcullis
     }
@@ -58,7 +63,8 @@ impl Portcullis {
     #[must_use]
     pub fn refusal(lab: &Lab, host: &Host, plan: &Plan, wrapper: &[&str]) -> String {
         let file = lab.folder().join("portcullis.toml");
-        let text = text(lab, plan, &lab.adopt("vpc"), &lab.adopt("link"));
+        let base = text(lab, plan, &lab.adopt("vpc"), &lab.adopt("link"));
+        let text = format!("{base}{}", plan.policy.toml());
         fs::write(&file, text).expect("the lab's folder can be written");
         let socket = socket_folder().join(format!("{}-refused.sock", lab.prefix()));
         refusal(&binary(plan.release), host, wrapper, &file, &socket)
@@ -107,22 +113,75 @@ impl Portcullis {
         &self.file
     }
 
-    /// Runs `portcullis show WHAT --json`.
+    /// Its file with another policy.
+    #[must_use]
+    pub fn file_with(&self, policy: &Policy) -> String {
+        format!("{}{}", self.base, policy.toml())
+    }
+
+    /// Runs `portcullis apply` with a file of this text.
+    ///
+    /// # Panics
+    ///
+    /// If the lab's folder can't be written.
+    #[track_caller]
+    #[must_use]
+    pub fn apply(&self, text: &str) -> Finished {
+        self.with_file("apply", text)
+    }
+
+    /// Runs `portcullis diff` with a file of this text.
+    ///
+    /// # Panics
+    ///
+    /// If the lab's folder can't be written.
+    #[track_caller]
+    #[must_use]
+    pub fn diff(&self, text: &str) -> Finished {
+        self.with_file("diff", text)
+    }
+
+    #[track_caller]
+    fn with_file(&self, command: &str, text: &str) -> Finished {
+        let file = self.file.with_extension("new.toml");
+        fs::write(&file, text).expect("the lab's folder can be written");
+        self.command(&[command, &file.to_string_lossy()])
+    }
+
+    /// Writes another text to the file that it was started with, which SIGHUP has it read.
+    ///
+    /// # Panics
+    ///
+    /// If the lab's folder can't be written.
+    #[track_caller]
+    pub fn write_file(&self, text: &str) {
+        fs::write(&self.file, text).expect("the lab's folder can be written");
+    }
+
+    /// Runs a command that talks to it: `flush flows --all`.
+    #[track_caller]
+    #[must_use]
+    pub fn command(&self, words: &[&str]) -> Finished {
+        let mut command = Command::new(&self.program);
+        command.args(words).arg("--socket").arg(&self.socket);
+        finish(command)
+    }
+
+    /// Runs `portcullis show WHAT --json`; what may be several words.
     #[track_caller]
     #[must_use]
     pub fn ask(&self, what: &str) -> Finished {
-        let mut command = Command::new(&self.program);
-        command.args(["show", what, "--json", "--socket"]).arg(&self.socket);
-        finish(command)
+        let mut words = vec!["show"];
+        words.extend(what.split_whitespace());
+        words.push("--json");
+        self.command(&words)
     }
 
     /// What `portcullis show WHAT` prints for people.
     #[track_caller]
     #[must_use]
     pub fn show_text(&self, what: &str) -> String {
-        let mut command = Command::new(&self.program);
-        command.args(["show", what, "--socket"]).arg(&self.socket);
-        finish(command).success()
+        self.command(&["show", what]).success()
     }
 
     /// The rows of what `portcullis show WHAT --json` answers.
@@ -228,7 +287,17 @@ impl Portcullis {
 impl Drop for Portcullis {
     fn drop(&mut self) {
         if std::thread::panicking() && !interrupted() {
-            for what in ["threads", "interfaces", "routes", "neighbors", "drops", "counters"] {
+            for what in [
+                "threads",
+                "interfaces",
+                "routes",
+                "neighbors",
+                "drops",
+                "counters",
+                "flows",
+                "nat",
+                "firewall",
+            ] {
                 let mut command = Command::new("timeout");
                 command.arg("5").arg(&self.program).args(["show", what, "--json", "--socket"]);
                 command.arg(&self.socket);
@@ -268,7 +337,7 @@ fn socket_folder() -> PathBuf {
     folder
 }
 
-/// The file that a plan stands for.
+/// The file that a plan stands for, without its policy.
 fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
     let mut text = String::new();
     let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes every line");
@@ -287,6 +356,14 @@ fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
         line(&format!("addresses = {:?}", port.addresses));
         if let Some(mtu) = port.mtu {
             line(&format!("mtu = {mtu}"));
+        }
+        match port.anti_spoofing {
+            Some(AntiSpoofing::Strict) => line("anti-spoofing = \"strict\""),
+            Some(AntiSpoofing::Loose) => line("anti-spoofing = \"loose\""),
+            None => {}
+        }
+        if port.mss_clamp {
+            line("mss-clamp = true");
         }
     }
     line(&plan.file);

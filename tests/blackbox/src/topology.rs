@@ -58,6 +58,7 @@ impl Pair {
             release: options.release,
             file: options.file.clone(),
             gateway: options.gateway.clone(),
+            ..Plan::default()
         };
         let gateway = Gateway::start(lab, forwarder, &plan);
         for (host, number) in [(&near, 1), (&far, 2)] {

@@ -5,34 +5,37 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::yield_now;
-use tracing::warn;
 
-/// Requests to stop. From the moment they are made here they wait until they are asked for.
+/// All of them. From the moment they are made here they wait until they are asked for.
+pub(super) struct Signals {
+    /// Requests to stop.
+    pub(super) stop: StopSignals,
+    /// SIGHUP: the configuration file is to be read again.
+    pub(super) hangup: Signal,
+}
+
+/// Requests to stop.
 pub(super) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> io::Result<Self> {
+        let stop = StopSignals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        };
+        Ok(Self { stop, hangup: signal(SignalKind::hangup())? })
+    }
 }
 
 impl StopSignals {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
     /// The next request.
     pub(super) async fn next(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => {
-                    warn!("SIGHUP: this version does not take a changed file while it runs");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 
