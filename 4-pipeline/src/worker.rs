@@ -504,6 +504,10 @@ impl Worker {
         complaint: Complaint,
         now: Instant,
     ) -> Option<Way> {
+        if packet.meta().hairpin != 0 {
+            // Half translated, it can't be quoted as its sender sent it.
+            return None;
+        }
         let source = F::may_answer(packet.data(), complaint)?;
         let way = way_back::<F>(snapshot, packet.meta(), source)?;
         let from = own_address::<F>(snapshot, &way, source)?;

@@ -138,12 +138,16 @@ impl Masquerading {
         self.mappings.memory_bytes() + self.pools.memory_bytes()
     }
 
-    /// Goes by another policy from now on. Mappings stay that it would make as well. Allocates.
-    pub fn adopt(&mut self, policy: &NatPolicy) {
+    /// Goes by another policy from now on. Mappings stay that it would make as well. Allocates. True if from now on
+    /// it counts whom mappings have sent to, and did not before: each flow's other end is to be told then
+    /// ([`Self::count_opened`]).
+    #[must_use = "what was opened before is not known to it"]
+    pub fn adopt(&mut self, policy: &NatPolicy) -> bool {
         self.pools.adopt(policy, self.config);
         let specs = || policy.masquerades().iter().map(|masquerade| &masquerade.spec);
         let limits = specs().any(|spec| spec.ports_per_source > 0);
         if limits && !self.limits_sources {
+            self.sources.clear();
             self.sources.reserve(self.config.capacity);
             for mapping in self.mappings.iter().filter(|mapping| mapping.flows > 0) {
                 let source = (mapping.inside().0, mapping.protocol.0);
@@ -152,7 +156,9 @@ impl Masquerading {
         }
         self.limits_sources = limits;
         let filters = policy.masquerades().iter().any(|m| m.is_address_dependent());
-        if filters && !self.filters {
+        let counts_anew = filters && !self.filters;
+        if counts_anew {
+            self.opened.clear();
             self.opened.reserve(self.config.capacity);
         }
         self.filters = filters;
@@ -164,6 +170,7 @@ impl Masquerading {
                 space.take(0, port);
             }
         }
+        counts_anew
     }
 
     /// The mapping of an inside endpoint, made if there is none. A flow uses it from now on.
@@ -307,15 +314,20 @@ impl Masquerading {
         if let Some(mapping) = self.mappings.get_mut(id) {
             mapping.flows += 1;
             if self.filters {
-                let is_full = self.opened.len() >= self.opened.capacity();
-                match self.opened.get_mut(&(id.0, remote)) {
-                    Some(count) => *count += 1,
-                    // No room: whoever answers is let in by the flow itself.
-                    None if is_full => {}
-                    None => {
-                        self.opened.insert((id.0, remote), 1);
-                    }
-                }
+                self.count_opened(id, remote);
+            }
+        }
+    }
+
+    /// Notes that a flow of a mapping has this other end, which may send to it therefore.
+    pub fn count_opened(&mut self, id: MappingId, remote: u32) {
+        let is_full = self.opened.len() >= self.opened.capacity();
+        match self.opened.get_mut(&(id.0, remote)) {
+            Some(count) => *count += 1,
+            // No room: whoever answers is let in by the flow itself.
+            None if is_full => {}
+            None => {
+                self.opened.insert((id.0, remote), 1);
             }
         }
     }

@@ -299,7 +299,7 @@ impl NatPolicy {
     }
 
     /// The inside address of a static external source.
-    pub(crate) fn static_inside(&self, address: u32) -> Option<u32> {
+    pub fn static_inside(&self, address: u32) -> Option<u32> {
         let pair = self.pair_of_external(address)?;
         Some(pair.internal + (address - pair.external))
     }

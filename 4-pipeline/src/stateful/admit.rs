@@ -68,9 +68,10 @@ impl Worker {
         if redirect.is_some()
             && packet.meta().hairpin == 0
             && let Some(out) = F::hairpin_via(policy, rx, &tuple)
-            && let NewSource::Masquerade(by) = F::new_source(policy, out, &tuple)
+            && let source @ (NewSource::Masquerade(_) | NewSource::Static(_)) =
+                F::new_source(policy, out, &tuple)
         {
-            return self.open_hairpin::<F>(state, scene, packet, suspect, by);
+            return self.open_hairpin::<F>(state, scene, packet, suspect, source);
         }
         let (dst, port) = redirect.map_or((tuple.dst, tuple.ports.dst), |to| (to.dst, to.port));
         let fate = {
@@ -211,7 +212,7 @@ impl Worker {
         scene: Scene<'_>,
         packet: &mut Packet,
         suspect: &Suspect<F::Addr>,
-        by: portcullis_nat::MasqueradeId,
+        source: NewSource<F::Addr>,
     ) -> Admitted {
         let policy = &scene.snapshot.policy;
         let (tracker, timeout) = match open(policy, packet.data(), suspect) {
@@ -219,9 +220,21 @@ impl Worker {
             Err(reason) => return Admitted::Refused(self.drop(reason)),
         };
         let tuple = suspect.seen.tuple;
-        let (id, address, port) = match self.masquerade::<F>(state, scene, packet, suspect, by) {
-            Ok(mapped) => mapped,
-            Err(verdict) => return Admitted::Refused(verdict),
+        let (hold, address, port, by) = match source {
+            NewSource::Masquerade(by) => {
+                match self.masquerade::<F>(state, scene, packet, suspect, by) {
+                    Ok((id, address, port)) => {
+                        (Hold::mapping(id), address, port, Translation::Masquerade)
+                    }
+                    Err(verdict) => return Admitted::Refused(verdict),
+                }
+            }
+            NewSource::Static(address) => {
+                (Hold::NONE, address, tuple.ports.src, Translation::Static)
+            }
+            NewSource::Same | NewSource::Impossible => {
+                return Admitted::Refused(self.drop(DropReason::NatUntranslatable));
+            }
         };
         let ports = Ports { src: port, dst: tuple.ports.dst };
         let rx = packet.meta().rx_if;
@@ -231,8 +244,8 @@ impl Worker {
             rx,
             tx: rx,
             bits: LineFlags::REWRITE | LineFlags::ENFORCE,
-            by: Translation::Masquerade,
-            hold: Hold::mapping(id),
+            by,
+            hold,
             rule: portcullis_firewall::RuleId::NONE,
             tracker,
             timeout,

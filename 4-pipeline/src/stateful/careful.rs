@@ -2,8 +2,8 @@
 //! after something changed, and whatever is special.
 
 use portcullis_flows::{Direction, FlowRef};
-use portcullis_packet::{DropReason, Instant, NextHopId, Packet, Ports, Verdict};
-use portcullis_routing::{Fate, Flags, Inspected, Snapshot, decide};
+use portcullis_packet::{DropReason, Instant, NextHopId, Packet, Verdict};
+use portcullis_routing::{Complaint, Fate, Flags, Inspected, Snapshot, decide};
 use portcullis_tracking::Step;
 use portcullis_wire::IpProtocol;
 use portcullis_wire::dissect::{Kind, tcp_segment};
@@ -13,6 +13,7 @@ use super::conn::LineFlags;
 use super::fast::{as_segment, side};
 use super::judge::{Translate, ask_rules, is_credible};
 use super::lanes::Suspect;
+use super::special::{known_ports, mark_ports};
 use super::state::State;
 use super::track::{Touch, flags};
 use crate::worker::Worker;
@@ -63,16 +64,20 @@ impl Worker {
             return self.unflowed::<F>(state, scene, packet, &suspect);
         }
         if let Some(part) = suspect.seen.fragment {
-            let known = packet.meta().ports;
-            let ports = if known == Ports::NONE {
-                match self.fragment::<F>(state, scene, packet, &suspect, part) {
+            let ports = match known_ports(packet.meta().ports) {
+                Some(ports) => ports,
+                None => match self.fragment::<F>(state, scene, &suspect, part) {
                     Ok(ports) => ports,
                     Err(verdict) => return verdict,
-                }
-            } else {
-                known
+                },
             };
             suspect.seen.tuple.ports = ports;
+            let steering = scene.snapshot.policy.steering.as_ref();
+            if steering.is_some_and(|by| F::home(by, &suspect.seen.tuple) != state.worker) {
+                // On the worker that has the flow, the ports need not be learnt.
+                packet.meta_mut().ports = mark_ports(ports);
+                return Verdict::Again;
+            }
         }
         if suspect.seen.kind == Kind::IcmpError {
             return self.related::<F>(state, scene, packet, &suspect);
@@ -104,7 +109,14 @@ impl Worker {
             Admitted::Flow(found, fate) => {
                 self.follow::<F>(state, scene, packet, suspect, found, Some(fate))
             }
-            Admitted::Again(found) => self.again::<F>(state, scene, packet, suspect, found),
+            Admitted::Again(found) => {
+                let verdict = self.again::<F>(state, scene, packet, suspect, found);
+                if matches!(verdict, Verdict::Drop(_)) {
+                    // What is not let in at its second half leaves no mapping open to others.
+                    state.end(found.id(), scene.now);
+                }
+                verdict
+            }
             Admitted::Flowless(fate) => {
                 let length = suspect.inspected.length;
                 let slot = scene.first + suspect.slot;
@@ -133,7 +145,10 @@ impl Worker {
             return Standing::Good;
         }
         let Some(tuple) = F::tuple(&before) else { return Standing::Over };
-        if !is_credible::<F>(scene.snapshot, packet.meta().vrf, rx, tuple.src) {
+        // In a hairpin's second half the source is an external address, and was an inside one before.
+        if packet.meta().hairpin == 0
+            && !is_credible::<F>(scene.snapshot, packet.meta().vrf, rx, tuple.src)
+        {
             return Standing::Foreign(DropReason::SpoofedSource);
         }
         if before.rx_if() != rx && policy.zone(before.rx_if()) != policy.zone(rx) {
@@ -370,6 +385,20 @@ impl Worker {
         if packet.meta().hairpin != 0 {
             return self.drop(DropReason::NatUntranslatable);
         }
+        if !F::may_live_on(packet.data()) {
+            // Its sender is told before it is translated: nobody knows the way back afterwards.
+            let fate = Fate::Drop(DropReason::TtlExceeded, Some(Complaint::TimeExceeded));
+            let (slot, length) = (scene.first + suspect.slot, suspect.inspected.length);
+            return self.carry_out::<F>(
+                scene.snapshot,
+                packet,
+                slot,
+                fate,
+                length,
+                scene.now,
+                |_| (),
+            );
+        }
         if let Some(verdict) = self.track::<F>(state, scene, packet, suspect, found) {
             return verdict;
         }
@@ -408,7 +437,10 @@ impl Worker {
                 Standing::Foreign(reason) => self.drop(reason),
             }
         };
-        packet.meta_mut().hairpin = 0;
+        // One that waits goes on later from where it is now.
+        if verdict != Verdict::Hold {
+            packet.meta_mut().hairpin = 0;
+        }
         verdict
     }
 }

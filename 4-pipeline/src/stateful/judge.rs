@@ -126,6 +126,9 @@ impl Translate for V4 {
     }
 
     fn inside_source(state: &State, policy: &Policy, tuple: &Tuple<u32>) -> u32 {
+        if let Some(inside) = policy.nat.static_inside(tuple.src) {
+            return inside;
+        }
         if !policy.nat.is_pool(tuple.src) {
             return tuple.src;
         }
@@ -282,9 +285,15 @@ impl State {
             let tx = if marks.has(LineFlags::LOCAL) { IfIndex::NONE } else { tx };
             if marks.has(LineFlags::AGAIN) {
                 // Its second half is judged by the rules.
-                hold.as_mapping()
-                    .is_none_or(|mapping| self.masquerading.is_valid(mapping))
-                    .then_some(RuleId::NONE)
+                let via = F::hairpin_via(policy, rx, &tuple);
+                let is_alike = match via.map(|out| F::new_source(policy, out, &tuple)) {
+                    Some(NewSource::Static(address)) => translated.src == address,
+                    Some(NewSource::Masquerade(_)) => {
+                        hold.as_mapping().is_some_and(|mapping| self.masquerading.is_valid(mapping))
+                    }
+                    Some(NewSource::Same | NewSource::Impossible) | None => false,
+                };
+                is_alike.then_some(RuleId::NONE)
             } else {
                 self.same_way::<F>(policy, arrival, tx, hold.as_mapping(), &tuple, &translated)
                     .then(|| {

@@ -12,7 +12,7 @@ use portcullis_wire::{IpProtocol, ethernet, proxy};
 use super::careful::{Scene, is_neighbor_discovery, route};
 use super::conn::LineFlags;
 use super::fast::side;
-use super::judge::{Translate, ask_rules};
+use super::judge::{Translate, ask_rules, is_credible};
 use super::lanes::Suspect;
 use super::state::State;
 use super::track::flags;
@@ -65,7 +65,6 @@ impl Worker {
         &mut self,
         state: &mut State,
         scene: Scene<'_>,
-        packet: &mut Packet,
         suspect: &Suspect<F::Addr>,
         part: FragmentPart,
     ) -> Result<Ports, Verdict> {
@@ -81,16 +80,7 @@ impl Worker {
         let first = (part.offset == 0).then_some(tuple.ports);
         let part = Part { offset: part.offset, length: part.length, more: part.more, first };
         match state.reassembly.judge(key, part, scene.now) {
-            Judgement::Pass(ports) => {
-                let whole = portcullis_wire::Tuple { ports, ..tuple };
-                let steering = scene.snapshot.policy.steering.as_ref();
-                if steering.is_some_and(|steering| F::home(steering, &whole) != state.worker) {
-                    // On the worker that has the flow, the ports need not be learnt.
-                    packet.meta_mut().ports = mark(ports);
-                    return Err(Verdict::Again);
-                }
-                Ok(ports)
-            }
+            Judgement::Pass(ports) => Ok(ports),
             Judgement::Hold => {
                 self.rest.to_reassemble.push((scene.first + suspect.slot, key));
                 Err(Verdict::Hold)
@@ -111,6 +101,11 @@ impl Worker {
         let (rx, vrf) = (packet.meta().rx_if, packet.meta().vrf);
         let (slot, length) = (first + suspect.slot, suspect.inspected.length);
         let upper = suspect.seen.upper;
+        if packet.meta().hairpin == 0
+            && !is_credible::<F>(snapshot, vrf, rx, suspect.seen.tuple.src)
+        {
+            return self.drop(DropReason::SpoofedSource);
+        }
         let found = F::quoted(packet.data(), upper).and_then(|quoted| {
             let key = F::key(quoted.reversed(), suspect.vrf, rx);
             let found = F::find(&state.table, &key);
@@ -150,7 +145,18 @@ impl Worker {
             return self.drop(DropReason::IcmpUnrelated);
         }
         if flags(line).has(LineFlags::AGAIN) {
-            return self.drop(DropReason::NatUntranslatable);
+            // About a hairpinned packet: translated by both its flows (RFC 5508, REQ-7).
+            if packet.meta().hairpin != 0 {
+                return self.drop(DropReason::NatUntranslatable);
+            }
+            F::translate_error(packet.data_mut(), upper, src, dst, &quoted);
+            packet.meta_mut().hairpin = F::as_hairpin(outer.src);
+            let mut second = *suspect;
+            (second.seen.tuple.src, second.seen.tuple.dst) = (src, dst);
+            second.inspected.destination = dst;
+            let verdict = self.related::<F>(state, scene, packet, &second);
+            packet.meta_mut().hairpin = 0;
+            return verdict;
         }
         let (meta, frame) = packet.parts_mut();
         let inspected = Inspected { destination: dst, ..suspect.inspected };
@@ -217,6 +223,10 @@ impl Worker {
             return self.carry_out::<F>(snapshot, packet, slot, fate, length, now, |_| ());
         }
         let dropped = self.drop(DropReason::FirewallReject);
+        if packet.meta().hairpin != 0 {
+            // Its sender knows nothing of the addresses that it has now.
+            return dropped;
+        }
         let Some(way) = way_back::<F>(snapshot, packet.meta(), tuple.src) else { return dropped };
         if !self.rest.icmp.allow(F::receiver(tuple.src), false, now) {
             self.counters.icmp_suppressed.add(1);
@@ -267,8 +277,20 @@ impl Worker {
     }
 }
 
-/// Ports that are known, also where the packet has none: metadata with no ports at all says that they are to be
-/// learnt.
-fn mark(ports: Ports) -> Ports {
-    if ports == Ports::NONE { Ports { src: 0, dst: 1 } } else { ports }
+/// Stands in the metadata of a fragment for ports that are known to be none; no ports at all say that they
+/// are to be learnt.
+const NO_PORTS: Ports = Ports { src: 0, dst: 1 };
+
+/// Ports of a fragment, as its metadata has them.
+pub(crate) fn mark_ports(ports: Ports) -> Ports {
+    if ports == Ports::NONE { NO_PORTS } else { ports }
+}
+
+/// Ports of a fragment by its metadata, if they are known.
+pub(crate) fn known_ports(marked: Ports) -> Option<Ports> {
+    match marked {
+        Ports::NONE => None,
+        NO_PORTS => Some(Ports::NONE),
+        ports => Some(ports),
+    }
 }

@@ -2,7 +2,7 @@
 
 use portcullis_firewall::LogLimiter;
 use portcullis_flows::{FlowId, FlowStamp, FlowTable, TableConfig, Tick};
-use portcullis_nat::{Masquerading, MasqueradingConfig};
+use portcullis_nat::{MappingId, Masquerading, MasqueradingConfig};
 use portcullis_packet::{Epoch, Instant, WorkerId};
 use portcullis_policy::Policy;
 use portcullis_reassembly::Reassembly;
@@ -98,10 +98,23 @@ impl State {
         if seen.policy != self.seen.policy {
             self.table.set_limit(policy.flows);
             self.table.set_per_source(policy.flows_per_source);
-            self.masquerading.adopt(&policy.nat);
+            if self.masquerading.adopt(&policy.nat) {
+                self.count_opened();
+            }
             self.swept = Some(0);
         }
         self.seen = seen;
+    }
+
+    /// Tells the mappings whom their flows are with. The one time that all flows are looked at at once: only a
+    /// policy that filters where none did before asks for it.
+    fn count_opened(&mut self) {
+        for id in (0..self.table.slots()).map(FlowId) {
+            let Some(flow) = self.table.flow(id) else { continue };
+            if let Some(mapping) = flow.state.hold.as_mapping() {
+                self.masquerading.count_opened(mapping, remote(&self.masquerading, mapping, flow));
+            }
+        }
     }
 
     /// Ends flows whose time is up. True if there may be more of them.
@@ -203,19 +216,24 @@ impl State {
 /// Gives back what an ended flow held.
 pub(crate) fn release(masquerading: &mut Masquerading, flow: &Record, now: Instant) {
     let hold = flow.state.hold;
-    let [original, reply] = &flow.lines;
+    let [original, _] = &flow.lines;
     if hold == Hold::OWN_PORT {
         if let Some(tuple) = original.tuple4() {
             masquerading.unreserve(tuple.protocol, (tuple.src, tuple.ports.src), now);
         }
     } else if let Some(id) = hold.as_mapping() {
-        // The remote end, whoever began: the external side of a mapping is where its line's packets
-        // come from, or go to.
-        let remote = match (original.tuple4(), reply.tuple4()) {
-            (Some(original), Some(reply)) => remote_of(masquerading, id, &original, &reply),
-            _ => 0,
-        };
+        let remote = remote(masquerading, id, flow);
         masquerading.release(id, remote, now);
+    }
+}
+
+/// The remote end of a mapping's flow, whoever began: the external side of a mapping is where its line's packets come
+/// from, or go to.
+fn remote(masquerading: &Masquerading, id: MappingId, flow: &Record) -> u32 {
+    let [original, reply] = &flow.lines;
+    match (original.tuple4(), reply.tuple4()) {
+        (Some(original), Some(reply)) => remote_of(masquerading, id, &original, &reply),
+        _ => 0,
     }
 }
 
@@ -223,7 +241,7 @@ pub(crate) fn release(masquerading: &mut Masquerading, flow: &Record, now: Insta
 /// source of what comes in.
 fn remote_of(
     masquerading: &Masquerading,
-    id: portcullis_nat::MappingId,
+    id: MappingId,
     original: &portcullis_wire::Tuple<u32>,
     reply: &portcullis_wire::Tuple<u32>,
 ) -> u32 {

@@ -1,12 +1,16 @@
 //! Two hosts that talk to each other through the gateway, over wires that are good or bad.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use portcullis_firewall::AntiSpoofing;
+use portcullis_packet::DropReason;
 use smoltcp::iface::SocketHandle;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::{icmp, tcp, udp};
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpEndpoint};
 
+use crate::flows::setup::{EXTERNAL, Setup};
 use crate::host::Host;
 use crate::link::Quality;
 use crate::rng::Rng;
@@ -66,8 +70,7 @@ impl Talk {
 }
 
 /// A connects to B; both send each other this much at the same time, and get all of it right.
-fn transfer(to: &str, quality: Quality, seed: u64, bytes: usize) -> World {
-    let mut world = World::new(quality, seed);
+fn transfer(mut world: World, to: &str, seed: u64, bytes: usize) -> World {
     let mut rng = Rng::new(seed);
     let client = tcp_socket(&mut world.a);
     let server = tcp_socket(&mut world.b);
@@ -92,7 +95,7 @@ fn transfer(to: &str, quality: Quality, seed: u64, bytes: usize) -> World {
 #[test]
 fn a_tcp_transfer_over_good_wires_loses_nothing_in_the_gateway() {
     for to in [B4, B6] {
-        let world = transfer(to, Quality::PERFECT, 1, 500_000);
+        let world = transfer(World::new(Quality::PERFECT, 1), to, 1, 500_000);
         assert_eq!(world.gateway.counters.drops.total(), 0, "{:?}", world.gateway.counters);
         assert_eq!(world.gateway.worker.held(), 0);
     }
@@ -100,17 +103,76 @@ fn a_tcp_transfer_over_good_wires_loses_nothing_in_the_gateway() {
 
 #[test]
 fn a_tcp_transfer_over_ipv4_survives_loss_reordering_duplication_and_damage() {
-    bad_wires(B4);
+    bad_wires(B4, World::new);
 }
 
 #[test]
 fn a_tcp_transfer_over_ipv6_survives_loss_reordering_duplication_and_damage() {
-    bad_wires(B6);
+    bad_wires(B6, World::new);
 }
 
-fn bad_wires(to: &str) {
+/// A world whose gateway masquerades, has a firewall, and believes nobody.
+fn guarded(quality: Quality, seed: u64) -> World {
+    let mut world = World::new(quality, seed);
+    world.gateway.equip();
+    world.gateway.apply(Setup {
+        anti_spoofing: AntiSpoofing::Strict,
+        mss_clamp: true,
+        tcp_pickup: false,
+        rules: Setup::firewall().rules,
+        ..Setup::masquerading()
+    });
+    world
+}
+
+#[test]
+fn a_tcp_transfer_through_masquerade_and_firewall_loses_nothing_in_the_gateway() {
+    for to in [B4, B6] {
+        let mut world = transfer(guarded(Quality::PERFECT, 1), to, 1, 500_000);
+        assert_eq!(world.gateway.counters.drops.total(), 0, "{:?}", world.gateway.counters);
+        // The gateway's own questions for addresses are no flows.
+        assert_eq!(world.gateway.flows(), 1);
+    }
+}
+
+#[test]
+fn a_tcp_transfer_through_masquerade_survives_loss_reordering_duplication_and_damage() {
+    bad_wires(B4, guarded);
+}
+
+#[test]
+fn a_tcp_transfer_through_a_firewall_survives_loss_reordering_duplication_and_damage() {
+    bad_wires(B6, guarded);
+}
+
+#[test]
+fn a_datagram_in_fragments_and_a_ping_go_through_masquerade_and_come_back() {
+    let mut world = guarded(Quality::PERFECT, 1);
+    let (a, b) = (udp_socket(&mut world.a, 1000), udp_socket(&mut world.b, 2000));
+    // B asks for the external address first: smoltcp does not keep an answer to a ping until it knows it.
+    let external = IpAddress::from(Ipv4Addr::from(EXTERNAL));
+    let to_nobody = IpEndpoint::new(external, 9);
+    world.b.sockets.get_mut::<udp::Socket<'_>>(b).send_slice(b"?", to_nobody).expect("room");
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(ping4(&mut world, B4), b"marco");
+    let sent = Rng::new(7).bytes(5000);
+    let remote = IpEndpoint::new(address(B4), 2000);
+    world.a.sockets.get_mut::<udp::Socket<'_>>(a).send_slice(&sent, remote).expect("room");
+    world.run_for(Duration::from_secs(2));
+    let (data, from) = world.b.sockets.get_mut::<udp::Socket<'_>>(b).recv().expect("a datagram");
+    assert!(data == sent && from.endpoint.addr == external);
+    let answer = from.endpoint;
+    world.b.sockets.get_mut::<udp::Socket<'_>>(b).send_slice(&sent, answer).expect("room");
+    world.run_for(Duration::from_secs(2));
+    let (data, from) = world.a.sockets.get_mut::<udp::Socket<'_>>(a).recv().expect("the answer");
+    assert!(data == sent && from.endpoint == remote);
+    assert_eq!(world.gateway.drops(DropReason::NatNoMapping), 1, "what was for nobody");
+    assert_eq!(world.gateway.counters.drops.total(), 1, "{:?}", world.gateway.counters);
+}
+
+fn bad_wires(to: &str, world: fn(Quality, u64) -> World) {
     for seed in 1..=5 {
-        let world = transfer(to, Quality::BAD, seed, 100_000);
+        let world = transfer(world(Quality::BAD, seed), to, seed, 100_000);
         let damage = world.damage();
         let all = [damage.lost, damage.doubled, damage.late, damage.damaged];
         assert!(all.into_iter().all(|n| n > 0), "not much of a test: {damage:?}");

@@ -32,7 +32,7 @@ fn with(spec: MasqueradeSpec) -> (NatPolicy, Masquerading) {
     let policy = NatPolicy::new(NatSpec { masquerades: vec![spec], ..NatSpec::default() });
     let config = MasqueradingConfig { worker: WorkerId(0), workers: 1, seed: 9, capacity: 70_000 };
     let mut nat = Masquerading::new(config);
-    nat.adopt(&policy);
+    let _ = nat.adopt(&policy);
     (policy, nat)
 }
 
@@ -175,7 +175,7 @@ fn another_policy_keeps_the_mappings_of_addresses_that_stay() {
         masquerades: vec![MasqueradeSpec { pool: vec![2..=3], ..spec() }],
         ..NatSpec::default()
     });
-    nat.adopt(&shrunk);
+    let _ = nat.adopt(&shrunk);
     for one in &mapped {
         assert_eq!(nat.is_valid(one.id), one.external.0 == 2);
     }
@@ -238,4 +238,17 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_limit_that_comes_back_counts_each_mapping_once() {
+    let limited = MasqueradeSpec { ports_per_source: 2, ..spec() };
+    let (policy, mut nat) = with(limited);
+    external(&mut nat, &policy, (HOST, 1));
+    let unlimited = NatPolicy::new(NatSpec { masquerades: vec![spec()], ..NatSpec::default() });
+    let _ = nat.adopt(&unlimited);
+    let _ = nat.adopt(&policy);
+    external(&mut nat, &policy, (HOST, 2));
+    let third = nat.map(&policy, BY, UDP, (HOST, 3), REMOTE, NOW);
+    assert_eq!(third.map(|mapped| mapped.id), Err(MapError::SourceLimit));
 }

@@ -5,9 +5,7 @@ use portcullis_packet::DropReason;
 use portcullis_wire::build::{Frame, Tcp};
 use portcullis_wire::tcp::Flags;
 
-use super::setup::{
-    A, B, EXTERNAL, INSIDE, OUTSIDE, Setup, from_a, from_b, rule, rules, seen, tcp_port,
-};
+use super::setup::{A, B, INSIDE, OUTSIDE, Setup, from_a, from_b, rule, rules, seen, tcp_port};
 use crate::gateway::{LAN, LAN_MAC, WAN};
 use crate::reasons::NOW;
 use crate::world::A_MAC;
@@ -125,7 +123,6 @@ fn impossible_flags_begin_nothing() {
         let segment = Tcp { flags, ..Tcp::syn(4000, 80) };
         gateway.pass(NOW, LAN, &from_a(B).tcp(segment, b"")).dropped(DropReason::TcpInvalid);
     }
-    let _ = EXTERNAL;
 }
 
 #[test]
@@ -145,4 +142,38 @@ fn a_full_table_refuses_whom_has_most() {
     }
     let third = from_a(B).udp(3, 53, b"x");
     limited.pass(NOW, LAN, &third).dropped(DropReason::FlowSourceLimit);
+}
+
+#[test]
+fn without_neighbour_discovery_there_is_no_link_so_no_rule_forbids_it() {
+    let mut closed = rules(vec![]);
+    closed.gateway_default = Action::Drop;
+    let mut gateway = Setup { rules: Some(closed), ..Setup::default() }.gateway();
+    let group = |last: u8| [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last];
+    let to_group = |last| {
+        let mac = portcullis_packet::Mac([0x33, 0x33, 0, 0, 0, last]);
+        Frame::v6(crate::reasons::A6, group(last)).hops(255).macs(A_MAC, mac)
+    };
+    // A router's advertisement to all nodes; a report of who listens.
+    for frame in [to_group(1).icmp(134, 0, [0; 4], &[0; 8]), to_group(22).icmp(143, 0, [0; 4], &[])]
+    {
+        assert_eq!(gateway.pass(NOW, LAN, &frame).punted(), frame);
+    }
+    // A routing protocol's greeting needs a rule.
+    let hello = to_group(5).raw(portcullis_wire::IpProtocol(89), &[0; 36]);
+    gateway.pass(NOW, LAN, &hello).dropped(DropReason::FirewallDrop);
+    assert_eq!(gateway.flows(), 0);
+}
+
+#[test]
+fn a_gateway_that_stops_being_one_with_flows_forwards_everything_and_remembers_nothing() {
+    let mut gateway = Setup::firewall().gateway();
+    gateway.pass(NOW, LAN, &from_a(B).udp(4000, 53, b"query")).sent(WAN);
+    let unasked = from_b(A).udp(1, 2, b"unasked");
+    gateway.pass(NOW, WAN, &unasked).dropped(DropReason::FirewallDrop);
+    gateway.snapshot.policy = std::sync::Arc::new(portcullis_policy::Policy::stateless(2));
+    gateway.pass(NOW, WAN, &unasked).sent(LAN);
+    gateway.apply(Setup::firewall());
+    gateway.pass(NOW, WAN, &unasked).dropped(DropReason::FirewallDrop);
+    gateway.pass(NOW, WAN, &from_b(A).udp(53, 4000, b"answer")).sent(LAN);
 }

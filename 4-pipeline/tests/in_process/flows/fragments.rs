@@ -16,7 +16,13 @@ use crate::reasons::{A6, B6, NOW, a_to_b6};
 use crate::world::B_MAC;
 
 /// The pieces of a whole packet, cut at these places of its payload.
-fn cut(header: &Frame, id: u32, whole: &[u8], protocol: IpProtocol, at: &[usize]) -> Vec<Vec<u8>> {
+pub(super) fn cut(
+    header: &Frame,
+    id: u32,
+    whole: &[u8],
+    protocol: IpProtocol,
+    at: &[usize],
+) -> Vec<Vec<u8>> {
     let ip = if whole[14] >> 4 == 4 { 20 } else { 40 };
     let payload = &whole[14 + ip..];
     let ends = at.iter().copied().chain([payload.len()]);
@@ -35,13 +41,13 @@ fn datagram(header: &Frame, id: u32, ports: (u16, u16)) -> Vec<Vec<u8>> {
     cut(header, id, &header.udp(ports.0, ports.1, &payload()), IpProtocol::UDP, &[64, 1296])
 }
 
-fn payload() -> Vec<u8> {
+pub(super) fn payload() -> Vec<u8> {
     (0..2500u32).map(|n| (n * 7 % 251) as u8).collect()
 }
 
 /// The packet that IPv4 fragments are of, whole again.
 #[track_caller]
-fn joined(mut frames: Vec<Vec<u8>>) -> Vec<u8> {
+pub(super) fn joined(mut frames: Vec<Vec<u8>>) -> Vec<u8> {
     let offset = |frame: &[u8]| u16::from_be_bytes([frame[20], frame[21]]) & 0x1fff;
     frames.sort_by_key(|frame| offset(frame));
     let mut payload = vec![];
@@ -285,4 +291,18 @@ fn an_identification_may_be_used_again_once_its_packet_is_complete() {
         assert_eq!(seen(&out).dst_port, 53);
     }
     assert_eq!(gateway.flows(), 3);
+}
+
+#[test]
+fn fragments_of_a_protocol_without_ports_are_of_one_flow_whatever_their_order() {
+    const GRE: IpProtocol = IpProtocol(47);
+    for order in [[0, 1, 2], [2, 1, 0]] {
+        let mut gateway = Setup::masquerading().gateway();
+        let pieces = cut(&from_a(B), 9, &from_a(B).raw(GRE, &payload()), GRE, &[64, 1296]);
+        let shuffled = order.map(|at| pieces[at].clone());
+        let out = joined(pass_each(&mut gateway, LAN, &shuffled));
+        assert_eq!(out[26..30], EXTERNAL);
+        assert_eq!(out[34..], payload());
+        assert_eq!(gateway.flows(), 1);
+    }
 }

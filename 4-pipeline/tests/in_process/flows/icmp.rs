@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use portcullis_firewall::Action;
+use portcullis_firewall::{Action, AntiSpoofing};
 use portcullis_nat::NatSpec;
 use portcullis_packet::DropReason;
 use portcullis_wire::build::{Echo, Frame, Tcp};
 use portcullis_wire::tcp::Flags;
 
 use super::setup::{
-    A, B, C, EXTERNAL, Seen, Setup, forward, from_a, from_a2, from_b, from_c, masquerade, rules,
-    seen, static4,
+    A, A2, B, C, EXTERNAL, Seen, Setup, forward, from_a, from_a2, from_b, from_c, masquerade,
+    rules, seen, static4,
 };
 use crate::answer::Answer;
 use crate::gateway::{Gateway, LAN, WAN, WAN_MAC};
@@ -297,4 +297,16 @@ fn too_big_from_a_router_of_ipv6_reaches_who_is_behind_the_firewall() {
     let unknown = Frame::v6(A6, B6).udp(4001, 53, b"never sent");
     let error = about(&from_router, (2, 0), [0, 0, 5, 0], &unknown);
     gateway.pass(NOW, WAN, &error).dropped(DropReason::IcmpUnrelated);
+}
+
+#[test]
+fn rfc2827_an_error_from_where_its_source_is_not_is_spoofed() {
+    let strict = Setup { anti_spoofing: AntiSpoofing::Strict, ..Setup::default() };
+    let mut gateway = strict.gateway();
+    let out = gateway.pass(NOW, LAN, &from_a(B).udp(4000, 53, b"query")).sent(WAN);
+    let as_a2 = Frame::v4(A2, A).macs(B_MAC, WAN_MAC);
+    let error = about(&as_a2, NO_PORT, [0; 4], &out);
+    gateway.pass(NOW, WAN, &error).dropped(DropReason::SpoofedSource);
+    let about_nothing = about(&as_a2, NO_PORT, [0; 4], &from_a(B).udp(1, 2, b"never sent"));
+    gateway.pass(NOW, WAN, &about_nothing).dropped(DropReason::SpoofedSource);
 }
