@@ -1,1 +1,119 @@
-//! x
+//! The same packets through the gateway and through the kernel with the same rules come out the same.
+
+use portcullis_blackbox::{
+    Action, Firewall, Forwarder, Lab, Policy, PortForward, Rule, Site, SiteOptions, StaticNat,
+};
+
+use crate::masquerade;
+
+/// Where the gateway and the kernel differ, and both are right: the episode's kind, what a line has that
+/// is not compared, and why.
+const ACCEPTED: &[(&str, &str, &str)] = &[];
+
+const EPISODES: u32 = 130;
+
+fn policy() -> Policy {
+    let forward = |protocol: &str, outside, inside| PortForward {
+        on: "wan".to_owned(),
+        protocol: protocol.to_owned(),
+        address: "203.0.113.1".to_owned(),
+        ports: outside..=outside,
+        to: "10.1.0.2".to_owned(),
+        to_port: inside,
+    };
+    let rules = vec![
+        Rule::new("refused", Action::Reject).between("lan", "wan").services(&["tcp/23", "udp/23"]),
+        Rule::new("dropped", Action::Drop).between("lan", "wan").services(&["tcp/25", "udp/25"]),
+        Rule::new("out", Action::Accept).between("lan", "wan"),
+        Rule::new("served", Action::Accept)
+            .between("wan", "lan")
+            .destination(&["10.1.0.2", "10.1.0.66"])
+            .services(&["tcp/443", "udp/53"]),
+    ];
+    Policy {
+        forwards: vec![forward("tcp", 8443, 443), forward("udp", 5353, 53)],
+        statics: vec![StaticNat {
+            on: "wan".to_owned(),
+            external: "203.0.113.64/28".to_owned(),
+            internal: "10.1.0.64/28".to_owned(),
+        }],
+        firewall: Some(Firewall::of(rules)),
+        ..masquerade()
+    }
+}
+
+/// What comes out of a forwarder, a packet a line.
+fn transcript(forwarder: Forwarder, seed: u32) -> Vec<String> {
+    let lab = Lab::new("the_same_packets_come_out_the_same");
+    let options = SiteOptions { policy: policy(), ..SiteOptions::default() };
+    let site = Site::with(&lab, forwarder, &options);
+    for address in ["10.1.0.4/24", "10.1.0.9/24", "10.1.0.66/24"] {
+        site.inside.run(&format!("ip address add {address} dev eth0"));
+    }
+    // The hosts answer ARP and neighbour discovery, and have no part in the rest.
+    let mute = "table inet mute {
+        chain in { type filter hook input priority raw
+        icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+        drop
+        }\n}";
+    for host in [&site.inside, &site.outside] {
+        host.run_words(&["nft", mute]);
+    }
+    let control = site.gateway.control();
+    // Errors are many here, and meant.
+    control.run("sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0");
+    let (seed, episodes) = (seed.to_string(), EPISODES.to_string());
+    let said = site.inside.run_words(&[
+        "/usr/bin/python3",
+        "-c",
+        include_str!("differential.py"),
+        &seed,
+        &episodes,
+        site.outside.namespace(),
+        &control.mac("lan"),
+        &control.mac("wan"),
+    ]);
+    let lines: Vec<_> = said.lines().map(str::to_owned).collect();
+    assert_eq!(lines.last().map(String::as_str), Some("done"), "{said}");
+    let file = lab.folder().join(format!("{forwarder:?}.txt"));
+    std::fs::write(file, said).expect("the lab's folder can be written");
+    lines
+}
+
+fn is_accepted(line: &str) -> bool {
+    ACCEPTED.iter().any(|(kind, part, _)| line.contains(kind) && line.contains(part))
+}
+
+fn compare(seed: u32) {
+    let kernel = transcript(Forwarder::Kernel, seed);
+    let gateway = transcript(Forwarder::Portcullis, seed);
+    assert!(kernel.len() > 2 * EPISODES as usize, "little came out: {} packets", kernel.len());
+    for lines in [&kernel, &gateway] {
+        let wrong: Vec<_> = lines.iter().filter(|line| line.contains("WRONG")).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+    expect_equal(&kernel, &gateway);
+}
+
+fn expect_equal(kernel: &[String], other: &[String]) {
+    let only = |ours: &[String], others: &[String]| -> Vec<String> {
+        let only = ours.iter().filter(|line| !others.contains(line) && !is_accepted(line));
+        only.cloned().collect()
+    };
+    let (missing, more) = (only(kernel, other), only(other, kernel));
+    assert!(
+        missing.is_empty() && more.is_empty(),
+        "only out of the kernel: {missing:#?}\nonly out of the other one: {more:#?}"
+    );
+}
+
+#[test]
+fn the_same_packets_come_out_the_same() {
+    compare(1);
+}
+
+/// That the comparison is one: the kernel with itself.
+#[test]
+fn the_kernel_is_its_own_equal() {
+    expect_equal(&transcript(Forwarder::Kernel, 2), &transcript(Forwarder::Kernel, 2));
+}
