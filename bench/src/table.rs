@@ -56,6 +56,7 @@ pub(crate) fn json(results: &[Result]) -> serde_json::Value {
         json!({
             "case": result.case.name(),
             "routes": result.case.routes(),
+            "flows": result.case.flows(),
             "mpps": result.hertz / clocks / 1e6,
             "ns_per_packet": clocks / result.hertz * 1e9,
             "tsc_clocks_per_packet": clocks,

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the gateway beside its peers, in one run.
 
+mod flows;
 mod huge_pages;
 mod memory;
 mod table;

@@ -16,7 +16,7 @@ pub struct Steering {
 }
 
 const fn mix(value: u64, seed: u64) -> u64 {
-    let product = (value ^ seed) as u128 * 0x9e37_79b9_7f4a_7c15_f39c_0c63_u128;
+    let product = (value ^ seed) as u128 * 0x9e37_79b9_7f4a_7c15;
     (product as u64) ^ (product >> 64) as u64
 }
 

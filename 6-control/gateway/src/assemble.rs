@@ -77,6 +77,8 @@ pub(crate) struct Assembly {
     pub(crate) seed: u64,
     /// To be taken by who answers questions.
     pub(crate) inspector: Option<Inspector>,
+    /// What I/O threads and the trap thread steer by, to be taken likewise.
+    pub(crate) steering: Option<Publisher<SteeredBy>>,
     /// What the pipelines have for the log, to be taken as well.
     pub(crate) events: Vec<Receiver<Event>>,
     /// Names of the namespaces, by inode.
@@ -168,7 +170,7 @@ impl Assembly {
             });
         }
         let meshed = mesh(pairs.iter().map(|(_, io, _)| io.doorbell()));
-        let mut steering = Publisher::<SteeredBy>::new(None);
+        let mut steering = Publisher::new(running::steered_by(&policy));
         let counters = Counters {
             interfaces: interfaces.iter().map(|i| i.name.to_string()).collect(),
             workers: sets,
@@ -229,6 +231,7 @@ impl Assembly {
             policy,
             seed,
             inspector: Some(Inspector::new(inspection)),
+            steering: Some(steering),
             events,
             namespaces,
             threads,

@@ -18,7 +18,6 @@ mod manager_job;
 mod policy;
 mod process;
 mod pulse;
-mod reload;
 mod running;
 mod state;
 mod stateful;

@@ -18,6 +18,7 @@ use portcullis_os::privileges::Privileges;
 use portcullis_os::process::{self, LockError};
 use portcullis_os::threads::{ConfineError, Role, ThreadEnd, confine_this_thread};
 use portcullis_os::topology::{Topology, TopologyError};
+use portcullis_tables::Publisher;
 use rustix::process::getppid;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -31,7 +32,6 @@ use crate::inspect::Inspector;
 use crate::journal::Journal;
 use crate::locks::What;
 use crate::pulse::Pulse;
-use crate::reload;
 use crate::running::Configurations;
 use crate::status::Status;
 
@@ -54,7 +54,7 @@ pub struct ProcessOptions {
     pub status: PathBuf,
     /// The control socket.
     pub socket: PathBuf,
-    /// The file that the configuration came from, to be shown, and read again on SIGHUP.
+    /// The file that the configuration came from, to be shown.
     pub file: PathBuf,
 }
 
@@ -139,7 +139,6 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
         manager: assembly.manager.clone(),
         pulse: Pulse::new(assembly.counters.workers.clone()),
     };
-    let hangup = signal(SignalKind::hangup()).map_err(system("signal handlers"))?;
     drop(context);
     plan.housekeeping
         .pin_this_thread()
@@ -150,6 +149,7 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
         Arc::clone(&assembly.policy),
         assembly.manager.clone(),
         assembly.inspector.take().unwrap_or_else(|| Inspector::new(Vec::new())),
+        assembly.steering.take().unwrap_or_else(|| Publisher::new(None)),
         assembly.seed,
     );
     let journal = Journal {
@@ -162,8 +162,7 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = duty.wait() => ended,
-            () = serve(socket.listener(), greeting, Arc::clone(&control), Limits::default()) => Ok(()),
-            () = reload::on_hangups(hangup, &control.configurations, &options.file) => Ok(()),
+            () = serve(socket.listener(), greeting, control, Limits::default()) => Ok(()),
             () = journal.write() => Ok(()),
         }
     });
@@ -192,18 +191,18 @@ fn place(config: &Config) -> Result<Plan, ProcessError> {
     Ok(placement::plan(&topology, &allowed, workers)?)
 }
 
-/// The signals that end this process, or do not.
+/// The signals that this process has handlers for.
 struct Signals {
     terminate: Signal,
-    /// It is the supervisor's affair, but may be sent to all processes of a service or terminal.
-    _ignored: Signal,
+    /// They are the supervisor's affair, but may be sent to all processes of a service or terminal.
+    _ignored: [Signal; 2],
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
-            _ignored: signal(SignalKind::interrupt())?,
+            _ignored: [signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?],
         })
     }
 }

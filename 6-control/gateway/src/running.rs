@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use portcullis_api::rows::{ChangeKind, ChangeRow};
 use portcullis_config::{self as config, Config, Host};
+use portcullis_dataplane::{SteerByFlow, SteeredBy};
 use portcullis_firewall::RuleTotals;
 use portcullis_manager::{Change, Handle};
 use portcullis_packet::WorkerId;
 use portcullis_pipeline::{State, StateConfig};
 use portcullis_policy::Policy;
+use portcullis_tables::Publisher;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tracing::{info, warn};
 
@@ -23,6 +25,13 @@ pub(crate) struct Running {
     pub(crate) totals: RuleTotals,
     /// Flows that each worker has memory for.
     equipped: usize,
+    steering: Publisher<SteeredBy>,
+}
+
+/// What packets are steered by under a policy.
+pub(crate) fn steered_by(policy: &Policy) -> SteeredBy {
+    let steering = policy.steering.as_ref().map(Arc::clone)?;
+    Some(Arc::new(SteerByFlow::new(steering)))
 }
 
 /// Why a configuration was not applied.
@@ -65,6 +74,7 @@ impl Configurations {
         policy: Arc<Policy>,
         manager: Handle,
         inspector: Inspector,
+        steering: Publisher<SteeredBy>,
         seed: u64,
     ) -> Self {
         let slots = policy.rules.as_ref().map_or(0, portcullis_firewall::Rules::slots);
@@ -74,6 +84,7 @@ impl Configurations {
             config,
             policy: Arc::clone(&policy),
             totals: RuleTotals::new(slots),
+            steering,
         };
         let (policies, _) = watch::channel(policy);
         Self { running: Mutex::new(running), policies, manager, inspector, workers, seed }
@@ -126,6 +137,9 @@ impl Configurations {
             (_, Some(new)) => RuleTotals::new(new.slots()),
             (_, None) => RuleTotals::new(0),
         };
+        // What nobody steers by any more since the last time is freed.
+        running.steering.collect();
+        running.steering.publish(steered_by(&policy));
         running.policy = Arc::clone(&policy);
         running.config = new;
         self.policies.send_replace(policy);

@@ -282,8 +282,14 @@ impl Core {
                 tracing::debug!(?request, "done");
                 true
             }
-            // An address that is there already is what was wanted.
+            // An address that is there already is what was wanted, and so is what is gone already.
             Err(refused) if matches!(request, Request::AddAddress { .. }) && refused.exists() => {
+                true
+            }
+            Err(refused)
+                if matches!(request, Request::RemoveAddress(_) | Request::RemoveRoute(_))
+                    && refused.is_gone() =>
+            {
                 true
             }
             Err(refused) => {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::flows::Flows;
 use super::median;
 use super::table::Table;
 use crate::run::{cargo, output, root, run as run_program};
@@ -38,18 +39,22 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
     let (mut plain, mut with_generator) = (Figures::default(), Figures::default());
     let (mut lookup, mut rte_fib) = (Figures::default(), Figures::default());
     let (mut allocations, mut hertz) = (0, f64::NAN);
+    let mut flows = Flows::default();
     for round in 1..=rounds {
         println!("in memory, round {round} of {rounds}");
         // Instructions do not change from one round to the next, and take long to count.
         let count: &[&str] = if round == 1 { &["--instructions"] } else { &[] };
         for row in rows(&output(&cargo(), &[&BENCH, count].concat())?)? {
+            allocations += row["allocations"].as_u64().unwrap_or(0);
+            if flows.add(&row) {
+                continue;
+            }
             if let Some(case) = case(&row) {
                 ours.add(case, figure(&row, "tsc_clocks_per_packet")?);
                 lookup.add(case, figure(&row, "tsc_clocks_per_lookup")?);
                 if let Some(count) = row["instructions_per_packet"].as_f64() {
                     instructions.add(case, count);
                 }
-                allocations += row["allocations"].as_u64().unwrap_or(0);
             }
         }
         for row in rows(&output(&plain_loop, &["--passes", "500"])?)? {
@@ -98,7 +103,7 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
         "Medians of {rounds} alternating runs; allocations while packets were processed: \
          {allocations}.\n\n"
     );
-    Ok(table.text() + &heap)
+    Ok(table.text() + &heap + &flows.report(hertz)?)
 }
 
 const BENCH: [&str; 7] = ["run", "--quiet", "--release", "-p", "portcullis-bench", "--", "--json"];

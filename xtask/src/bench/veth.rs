@@ -32,25 +32,72 @@ struct Round {
 /// Packets per second that every forwarder is expected to carry.
 const STEADY: u64 = 50_000;
 
-/// Who, its name in the table, and lines of portcullis.toml's `[gateway]` table. The sender is bound
-/// to CPU 0, testpmd to CPU 1; the kernel forwards on whatever CPU the sender is on.
-const FORWARDERS: [(Forwarder, &str, &str); 4] = [
-    (Forwarder::Portcullis, "portcullis, on CPU 1", "cpus = \"1\""),
-    (Forwarder::Portcullis, "portcullis, on CPUs 0 and 1", ""),
-    (Forwarder::Kernel, "kernel", ""),
-    (Forwarder::Testpmd, "testpmd, net_af_packet, on CPU 1", ""),
-];
+/// Somebody who forwards.
+struct Contender {
+    forwarder: Forwarder,
+    /// Its name in the table.
+    name: &'static str,
+    /// Lines of portcullis.toml's `[gateway]` table.
+    gateway: &'static str,
+    /// Firewall and masquerade.
+    nat: bool,
+}
+
+/// Those that are compared. The sender is bound to CPU 0, testpmd to CPU 1; the kernel forwards on whatever CPU the
+/// sender is on.
+const CONTENDERS: [Contender; 6] = {
+    const ON_ONE: &str = "cpus = \"1\"";
+    const fn new(
+        forwarder: Forwarder,
+        name: &'static str,
+        gateway: &'static str,
+        nat: bool,
+    ) -> Contender {
+        Contender { forwarder, name, gateway, nat }
+    }
+    [
+        new(Forwarder::Portcullis, "portcullis, on CPU 1", ON_ONE, false),
+        new(Forwarder::Portcullis, "portcullis, firewall + masquerade, on CPU 1", ON_ONE, true),
+        new(Forwarder::Portcullis, "portcullis, on CPUs 0 and 1", "", false),
+        new(Forwarder::Kernel, "kernel", "", false),
+        new(Forwarder::Kernel, "kernel, nftables firewall + masquerade", "", true),
+        new(Forwarder::Testpmd, "testpmd, net_af_packet, on CPU 1", "", false),
+    ]
+};
+
+/// What makes the gateway a firewall that masquerades.
+const NAT: &str = r#"
+[[nat.masquerade]]
+source = ["10.1.0.0/24"]
+out = "wan"
+[firewall]
+[[firewall.rule]]
+name = "out"
+from = "lan"
+to = "wan"
+action = "accept"
+[[firewall.rule]]
+name = "ping"
+service = ["icmp"]
+action = "accept"
+"#;
+
+/// The same for the kernel.
+const NFT: &str = "table ip pc { \
+    chain post { type nat hook postrouting priority 100; oifname wan masquerade; } \
+    chain forward { type filter hook forward priority 0; policy drop; \
+        ct state established,related accept; iifname lan accept; ip protocol icmp accept; } }";
 
 /// Alternates between the three, and puts them side by side.
 pub(crate) fn run(rounds: usize) -> Result<String, String> {
     run_program(&cargo(), &["build", "--quiet", "--release", "-p", "portcullis"])?;
     unwind_on_interrupts();
     let measured = catch_unwind(AssertUnwindSafe(|| {
-        let mut results: Vec<Vec<Round>> = FORWARDERS.iter().map(|_| Vec::new()).collect();
+        let mut results: Vec<Vec<Round>> = CONTENDERS.iter().map(|_| Vec::new()).collect();
         for round in 1..=rounds {
-            for ((forwarder, name, file), results) in FORWARDERS.iter().zip(&mut results) {
-                println!("through veth, round {round} of {rounds}: {name}");
-                results.push(measure(*forwarder, file));
+            for (contender, results) in CONTENDERS.iter().zip(&mut results) {
+                println!("through veth, round {round} of {rounds}: {}", contender.name);
+                results.push(measure(contender));
             }
         }
         results
@@ -62,11 +109,20 @@ pub(crate) fn run(rounds: usize) -> Result<String, String> {
     Ok(report(rounds, &results))
 }
 
-fn measure(forwarder: Forwarder, file: &str) -> Round {
+fn measure(contender: &Contender) -> Round {
+    let &Contender { forwarder, gateway, nat, .. } = contender;
     let lab = Lab::quiet("bench");
-    let gateway = file.to_owned();
-    let options = PairOptions { release: true, gateway, ..PairOptions::default() };
+    let file = if nat && forwarder == Forwarder::Portcullis { NAT } else { "" };
+    let options = PairOptions {
+        release: true,
+        gateway: gateway.to_owned(),
+        file: file.to_owned(),
+        ..PairOptions::default()
+    };
     let pair = Pair::with(&lab, forwarder, &options);
+    if nat && forwarder == Forwarder::Kernel {
+        pair.gateway.control().run_words(&["nft", NFT]);
+    }
     let target = Target::new(&pair.far, "eth0", "10.2.0.2");
     let mac = match forwarder {
         Forwarder::Testpmd => "02:00:00:00:00:01".to_owned(),
@@ -106,7 +162,7 @@ fn report(rounds: usize, results: &[Vec<Round>]) -> String {
         "TCP Gbit/s",
         "offloads off",
     ]);
-    for ((_, name, _), rounds) in FORWARDERS.iter().zip(results) {
+    for (Contender { name, .. }, rounds) in CONTENDERS.iter().zip(results) {
         let of =
             |pick: &dyn Fn(&Round) -> f64| median(&rounds.iter().map(pick).collect::<Vec<_>>());
         let tcp: Vec<f64> = rounds.iter().filter_map(|round| round.tcp).collect();

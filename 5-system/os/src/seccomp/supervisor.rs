@@ -6,16 +6,12 @@ use super::{Allow, allow, allow_if};
 
 /// Calls of the supervisor, and of the helper threads that enter namespaces for it.
 pub(super) const SUPERVISOR: &[Allow] = &[
-    // The gateway process: waited for, told to read its file again or to stop, killed.
+    // The gateway process: waited for, told to stop, killed.
     allow(libc::SYS_wait4),
     allow(libc::SYS_waitid),
-    allow_if(
-        libc::SYS_kill,
-        1,
-        &[libc::SIGHUP as u32, libc::SIGTERM as u32, libc::SIGINT as u32, libc::SIGKILL as u32],
-    ),
+    allow_if(libc::SYS_kill, 1, &[libc::SIGTERM as u32, libc::SIGINT as u32, libc::SIGKILL as u32]),
     // Signals arrive on a pair of sockets of the runtime, made before; rtnetlink moves devices; systemd
-    // is told how it goes.
+    // is told how it goes; a changed file goes to the gateway process by its control socket.
     allow_if(libc::SYS_socket, 0, &[libc::AF_NETLINK as u32, libc::AF_UNIX as u32]),
     allow(libc::SYS_bind),
     allow(libc::SYS_connect),
@@ -40,7 +36,8 @@ pub(super) const SUPERVISOR: &[Allow] = &[
             libc::F_SETFL as u32,
         ],
     ),
-    // A thread that enters a namespace, opens a socket there and ends. clone3 has its flags in
+    // A thread that enters a namespace, opens a socket there and ends; one that hands a file over.
+    // clone3 has its flags in
     // memory, where no filter can look; but there is no execve to go with it.
     allow(libc::SYS_clone3),
     allow(libc::SYS_clone),
@@ -53,7 +50,8 @@ pub(super) const SUPERVISOR: &[Allow] = &[
     allow(libc::SYS_umount2),
     allow(libc::SYS_fstatfs),
     allow_if(libc::SYS_ioctl, 1, &[NS_GET_NSTYPE]),
-    // The record of what is to be given back: written aside, put in its place, removed at the end.
+    // The record of what is to be given back: written aside, put in its place, removed at the end. A
+    // changed configuration file: read.
     #[cfg(target_arch = "x86_64")]
     allow(libc::SYS_open),
     allow(libc::SYS_openat),

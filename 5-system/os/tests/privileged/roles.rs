@@ -104,6 +104,47 @@ fn the_supervisor_gives_everything_back_and_is_refused_the_rest() {
     });
 }
 
+#[test]
+fn the_supervisor_hands_a_changed_file_over_on_a_thread_of_its_own() {
+    alone("the_supervisor_hands_a_changed_file_over_on_a_thread_of_its_own", || {
+        let netns = TestNetns::new("hup");
+        let file = std::env::temp_dir().join(unique("file"));
+        let path = file.with_extension("sock");
+        let text = "# a comment\n".repeat(100_000);
+        std::fs::write(&file, &text).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let gateway = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut told = vec![0; text.len()];
+            stream.read_exact(&mut told).unwrap();
+            stream.write_all(b"done\n").unwrap();
+            assert!(told == text.as_bytes());
+        });
+        let (there, socket) = (file.clone(), path.clone());
+        spend_a_day(Role::Supervisor, &netns, runtime, move |runtime| {
+            let (sender, outcome) = tokio::sync::oneshot::channel();
+            let work = move || {
+                let text = std::fs::read_to_string(there).unwrap();
+                let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+                let patience = Some(Duration::from_secs(5));
+                stream.set_read_timeout(patience).unwrap();
+                stream.set_write_timeout(patience).unwrap();
+                stream.write_all(text.as_bytes()).unwrap();
+                let mut answer = [0; 5];
+                stream.read_exact(&mut answer).unwrap();
+                sender.send(answer).unwrap();
+            };
+            std::thread::Builder::new().name("reload".to_owned()).spawn(work).unwrap();
+            let limit = Duration::from_secs(10);
+            let waited = runtime.block_on(async { tokio::time::timeout(limit, outcome).await });
+            assert_eq!(&waited.unwrap().unwrap(), b"done\n");
+        });
+        gateway.join().unwrap();
+        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_file(&path).unwrap();
+    });
+}
+
 /// Runs the test named `roles::NAME` in a process of its own, which must end well, under a hail of
 /// signals. Threads of roles do not run their handler, but it wakes every runtime.
 fn alone(name: &str, work: impl FnOnce()) {
@@ -350,6 +391,42 @@ fn the_manager_talks_to_the_kernel_and_changes_what_is_its_own() {
                 let _heard = socket.readable().await.unwrap();
             });
         });
+    });
+}
+
+#[test]
+fn control_compiles_a_large_configuration_while_others_allocate_too() {
+    alone("control_compiles_a_large_configuration_while_others_allocate_too", || {
+        let netns = TestNetns::new("big");
+        let compile = |seed: u64| {
+            let names: std::collections::BTreeMap<_, _> =
+                (0..200_000u64).map(|n| (n ^ seed, n.to_string().into_boxed_str())).collect();
+            let mut table = Vec::new();
+            (0..6_000_000u64).for_each(|n| table.push(n.wrapping_mul(seed)));
+            let every_other: Vec<_> = names.into_values().step_by(2).collect();
+            table.sort_unstable();
+            table.dedup();
+            table.shrink_to_fit();
+            std::sync::Arc::new((every_other, table))
+        };
+        // Not under the filter; it shares the allocator's arenas.
+        let (given, taken) = std::sync::mpsc::channel();
+        let other = std::thread::spawn(move || {
+            taken.into_iter().map(|seed| compile(seed).1.len()).sum::<usize>()
+        });
+        spend_a_day(Role::Control, &netns, runtime, move |runtime| {
+            let compile_with_company = |seed: u64| {
+                given.send(seed | 8).unwrap();
+                compile(seed)
+            };
+            let kept: Vec<_> = (1..=3).map(compile_with_company).collect();
+            // The one before goes when the last of those who judged by it has let go.
+            let (sender, receiver) = tokio::sync::oneshot::channel();
+            sender.send(kept).unwrap();
+            let kept = runtime.block_on(receiver).unwrap();
+            assert!(kept.iter().all(|policy| policy.1.len() * size_of::<u64>() > 40 << 20));
+        });
+        assert!(other.join().unwrap() >= 6_000_000);
     });
 }
 

@@ -1,8 +1,10 @@
 //! The parent process: it takes up namespaces and devices, starts the gateway process, and gives
-//! everything back when that has ended, however it ended. It does nothing else, and it alone keeps the
-//! rights to do that: CAP_SYS_ADMIN to enter and remove namespaces, CAP_NET_ADMIN to move devices.
+//! everything back when that has ended, however it ended. Meanwhile it hands a changed file over when
+//! SIGHUP says so. It does nothing else, and it alone keeps the rights to do that: CAP_SYS_ADMIN to
+//! enter and remove namespaces, CAP_NET_ADMIN to move devices.
 
 mod child;
+mod reload;
 mod signals;
 
 use std::fs::DirBuilder;
@@ -32,7 +34,8 @@ use crate::locks::{self, What};
 use crate::state::RUN_DIRECTORY;
 use crate::status::Status;
 use child::GatewayProcess;
-use signals::{Request, Requests};
+use reload::Reloads;
+use signals::Signals;
 
 /// How long the gateway process may take to stop before it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -117,7 +120,7 @@ fn live(runtime: &Runtime, config: &Config, options: &RunOptions) -> Result<(), 
     // From here on a signal waits until it is asked for: nothing is left half done.
     let mut signals = {
         let _context = runtime.enter();
-        Requests::new().map_err(system("signal handlers"))?
+        Signals::new().map_err(system("signal handlers"))?
     };
     let _locks = patiently(SUPERVISOR_ENDS, || locks::take_all(config))?;
     let process = What::Process(config.gateway().name.as_str());
@@ -173,9 +176,9 @@ fn patiently<T>(
 async fn oversee(
     config: &Config,
     options: &RunOptions,
-    signals: &mut Requests,
+    signals: &mut Signals,
 ) -> Result<(), SupervisorError> {
-    if let Some(signal) = signals.already_to_stop().await {
+    if let Some(signal) = signals.stop.already().await {
         info!("{signal}: not starting");
         return Ok(());
     }
@@ -184,32 +187,23 @@ async fn oversee(
     let process = GatewayProcess::start(config, options)
         .map_err(system("the gateway process could not be started"))?;
     confine_this_thread(Role::Supervisor, Role::Supervisor.privileges())?;
-    attend(process, children, signals).await
+    attend(process, children, signals, Reloads::new(&options.config, &options.socket)).await
 }
 
 async fn attend(
     mut process: GatewayProcess,
     mut children: tokio::signal::unix::Signal,
-    signals: &mut Requests,
+    signals: &mut Signals,
+    mut reloads: Reloads,
 ) -> Result<(), SupervisorError> {
     let mut kill_at = None;
-    // Before the gateway process is ready the signal would end it: the file is read then.
-    let mut ready = false;
-    let mut reload = false;
     loop {
         let patience_ends = sleep_until(kill_at.unwrap_or_else(Instant::now));
         tokio::select! {
             // In this order: systemd tells all processes to stop at once, and the gateway
             // process may be the first to be ready.
             biased;
-            request = signals.next() => {
-                let Request::Stop(signal) = request else {
-                    reload = true;
-                    if ready {
-                        process.signal(Signal::HUP);
-                    }
-                    continue;
-                };
+            signal = signals.stop.next() => {
                 if let Some(kill_at) = kill_at {
                     if kill_at > Instant::now() + (PATIENCE - SAME_AGAIN) {
                         continue;
@@ -234,13 +228,12 @@ async fn attend(
                 process.signal(Signal::KILL);
                 kill_at = Some(Instant::now() + PATIENCE);
             }
+            _ = signals.hangup.recv(), if kill_at.is_none() => reloads.want(),
+            () = reloads.attend(), if kill_at.is_none() => {}
             status = process.status() => {
                 heed(status);
                 if status == Status::Ready {
-                    ready = true;
-                    if reload {
-                        process.signal(Signal::HUP);
-                    }
+                    reloads.set_ready();
                 }
             }
         }

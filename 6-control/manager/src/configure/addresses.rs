@@ -56,6 +56,7 @@ impl Addresses {
     /// Notes what the configuration says that it did not say before, what it no longer says, and what
     /// has been done.
     fn compare(&mut self, mirror: &Mirror, now: Instant) {
+        let certain = !mirror.resync.is_running();
         for (interface, port) in mirror.ports.iter() {
             let Some(tap) = port.tap() else { continue };
             let (index, wanted) = (tap.index, &port.setup.addresses);
@@ -66,9 +67,9 @@ impl Addresses {
                 let counts = |a: &&Address| a.protocol == Protocol::OURS || wanted.contains(&a.net);
                 tap.said = mirror.addresses(index).filter(counts).map(|a| a.net).collect();
             }
+            // What is seen before, or while tables are read again, may be on its way out.
             tap.pending.retain(|(net, asked)| {
-                // Seen before, it may be one that is on its way out.
-                !asked.was_tried() || find(mirror, index, *net).is_none()
+                !certain || !asked.was_tried() || find(mirror, index, *net).is_none()
             });
             if tap.said == *wanted {
                 continue;
@@ -95,11 +96,9 @@ impl Addresses {
             requests.push(Request::RemoveAddress(*gone));
             let taps = self.taps.iter_mut().filter(|((_, index), _)| *index == gone.index);
             for (_, tap) in taps {
-                // Where it does not promote them, the kernel takes them along.
                 for kept in tap.said.clone() {
-                    let there = find(mirror, gone.index, kept);
-                    let may_go = there.map_or(tap.is_pending(kept), is_secondary);
-                    if may_go && !is_secondary(gone) && kept.trunc() == gone.net.trunc() {
+                    let there = find(mirror, gone.index, kept).is_some();
+                    if shares_network(kept, gone.net) && (there || tap.is_pending(kept)) {
                         tap.ask_for(kept);
                     }
                 }
@@ -117,7 +116,8 @@ fn is_ours(address: &Address) -> bool {
     [Protocol::OURS, Protocol::default()].contains(&address.protocol)
 }
 
-/// Whether it depends on another address of the same network, which only IPv4 ones do.
-fn is_secondary(address: &Address) -> bool {
-    address.net.addr().is_ipv4() && address.flags & libc::IFA_F_SECONDARY != 0
+/// Whether one address may depend on the other: of the IPv4 addresses of a network the first is the
+/// primary one, and takes the others along when it goes, unless the kernel is told to promote them.
+fn shares_network(a: IpNet, b: IpNet) -> bool {
+    a.addr().is_ipv4() && a.trunc() == b.trunc()
 }

@@ -146,6 +146,11 @@ impl Refused {
     pub(crate) fn exists(&self) -> bool {
         self.error.raw_os_error() == Some(libc::EEXIST)
     }
+
+    /// The address or route that was to be removed is not there.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::ESRCH))
+    }
 }
 
 impl From<io::Error> for Refused {

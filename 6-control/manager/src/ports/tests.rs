@@ -55,6 +55,27 @@ fn a_new_tap_becomes_like_its_device_and_is_set_up() {
 }
 
 #[test]
+fn another_mtu_is_set_on_both_ends_and_the_same_one_is_not_set_again() {
+    let mut ports = Ports::new(vec![setup(Some("eth1"))]);
+    let device = |mtu| Link { mtu, ..link(7, "eth1", true, true) };
+    let tap = |mtu| Link { index: KernelIndex(3), name: "wan".into(), ..device(mtu) };
+    ports.set_link(Side::Device, &device(1400));
+    ports.set_link(Side::Tap, &tap(1400));
+    assert_eq!(settle(&mut ports, |_, _| true), []);
+    assert!(ports.configure(IfIndex(0), vec![], Some(9000)));
+    let both = [(Side::Device, LinkChange::Mtu(9000)), (Side::Tap, LinkChange::Mtu(9000))];
+    assert_eq!(settle(&mut ports, |_, _| true), both);
+
+    // An operator makes it smaller: that stays until the file says another one.
+    ports.set_link(Side::Tap, &tap(1300));
+    settle(&mut ports, |_, _| true);
+    assert!(!ports.configure(IfIndex(0), vec![], Some(9000)));
+    assert!(ports.configure(IfIndex(0), vec![], None));
+    assert_eq!(settle(&mut ports, |_, _| true), []);
+    assert_eq!(ports.get(IfIndex(0)).expect("a port").mtu(), 1300);
+}
+
+#[test]
 fn a_tap_whose_device_no_kernel_sees_gets_what_the_driver_says() {
     let mut ports = Ports::new(vec![setup(None)]);
     ports.set_link(Side::Tap, &link(3, "wan", false, true));

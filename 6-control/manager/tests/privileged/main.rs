@@ -1,6 +1,7 @@
 //! The manager against a real kernel: namespaces, taps and routes of its own. Needs root. Each test
 //! uses names of its own and takes away what it made, also when it fails.
 
+mod change;
 mod links;
 mod load;
 mod neighbors;

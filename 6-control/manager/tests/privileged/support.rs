@@ -1,14 +1,15 @@
 //! A `link` and a `vpc` namespace, a manager in it, and a worker that looks at what it publishes.
 
 use std::net::IpAddr;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use portcullis_manager::{
-    Dataplane, Handle, InterfaceSetup, LinkSockets, Manager, Resolve, Setup, StaticRoute, Status,
+    ApplyError, Change, Dataplane, Handle, InterfaceSetup, LinkSockets, Manager, Resolve, Setup,
+    StaticRoute, Status,
 };
 use portcullis_os::netns::{self, NetnsHandle};
 use portcullis_os::tap::{Tap, TapName};
@@ -89,6 +90,14 @@ impl Ground {
         show(self.link.name(), arguments)
     }
 
+    /// Begins to note what is announced of addresses and routes in `vpc`.
+    pub(crate) fn monitor(&self) -> Monitor {
+        let ip = ["-n", self.vpc.name(), "monitor", "address", "route"];
+        let child = Command::new("ip").args(ip).stdout(Stdio::piped()).spawn().expect("ip");
+        std::thread::sleep(Duration::from_millis(200));
+        Monitor(child)
+    }
+
     /// Many commands at once, as fast as `ip` can.
     pub(crate) fn batch(&self, commands: &str) {
         use std::io::Write;
@@ -119,6 +128,22 @@ fn ip(namespace: &str, arguments: &[&str]) {
 fn show(namespace: &str, arguments: &[&str]) -> String {
     let out = Command::new("ip").args(["-n", namespace]).args(arguments).output().expect("ip");
     String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// `ip monitor`, and what it says.
+pub(crate) struct Monitor(Child);
+
+impl Monitor {
+    pub(crate) fn stop(mut self) -> String {
+        // What was announced before is written by now, or very soon.
+        std::thread::sleep(Duration::from_millis(200));
+        let _ = self.0.kill();
+        let mut text = String::new();
+        let mut said = self.0.stdout.take().expect("a pipe");
+        std::io::Read::read_to_string(&mut said, &mut text).expect("text");
+        let _ = self.0.wait();
+        text
+    }
 }
 
 /// A manager at work.
@@ -195,6 +220,11 @@ impl World {
             }
             std::thread::sleep(Duration::from_micros(500));
         }
+    }
+
+    /// Gives the manager another configuration, which takes effect while the worker sleeps.
+    pub(crate) fn apply(&mut self, change: Change) -> Result<(), ApplyError> {
+        self.runtime.block_on(self.handle.apply(change))
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {

@@ -105,6 +105,49 @@ fn the_path_mtu_of_a_route_is_that_of_its_next_hop_alone() {
 }
 
 #[test]
+fn a_policy_is_published_at_once_in_one_snapshot_whatever_is_under_way() {
+    let number = |session: &Session| session.worker.current().policy.number;
+    let policy = |number| Arc::new(portcullis_policy::Policy::stateless(number));
+    let mut session = Session::settled();
+    let before = session.cycle.epoch();
+    session.cycle.judge_by(policy(1));
+    assert!(!session.cycle.all_judge());
+    session.cycle.turn(&mut session.mirror);
+    assert!(!session.cycle.all_judge(), "the worker has not looked");
+    session.worker.refresh();
+    assert!(session.cycle.all_judge());
+    assert_eq!((number(&session), session.cycle.epoch().0), (1, before.0 + 1));
+    assert_eq!(session.cycle.turn(&mut session.mirror), Next::Idle);
+
+    // A route waits for its next hop to be seen by a worker that is busy.
+    add(&mut session, "20.0.0.0/8", via(0, 2));
+    session.cycle.turn(&mut session.mirror);
+    session.cycle.judge_by(policy(2));
+    session.cycle.turn(&mut session.mirror);
+    session.worker.refresh();
+    assert!(session.cycle.all_judge());
+    assert_eq!(number(&session), 2);
+    session.settle();
+    session.check_same();
+    assert_eq!(number(&session), 2, "and in all that follow");
+    session.worker.park();
+    session.cycle.judge_by(policy(3));
+    session.cycle.turn(&mut session.mirror);
+    assert!(session.cycle.all_judge(), "who sleeps judges nothing");
+}
+
+#[test]
+fn a_policy_waits_for_the_first_reading_of_all_tables() {
+    let mut session = Session::new();
+    session.cycle.judge_by(Arc::new(portcullis_policy::Policy::stateless(1)));
+    assert_eq!(session.cycle.turn(&mut session.mirror), Next::Idle);
+    assert!(!session.cycle.all_judge());
+    session.settle();
+    assert!(session.cycle.all_judge());
+    assert_eq!(session.worker.current().policy.number, 1);
+}
+
+#[test]
 fn nothing_is_applied_before_everything_was_read_once() {
     let mut session = Session::new();
     add(&mut session, "20.0.0.0/8", via(0, 2));
