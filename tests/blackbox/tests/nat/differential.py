@@ -45,6 +45,10 @@ own = {side: link.getsockname()[4].hex(":") for side, link in links.items()}
 gateway = {IN: inside_mac, OUT: outside_mac}
 
 
+def is_discovery(packet):
+    return packet.nh == 58 and raw(packet)[40] in range(130, 138)
+
+
 def receive(deadline):
     """The next packet, and where it came out; none if there is none before the deadline."""
     while True:
@@ -56,7 +60,8 @@ def receive(deadline):
         frame = Ether(data)
         if frame.src == gateway[side] and (IP in frame or IPv6 in frame):
             packet = frame[IP] if IP in frame else frame[IPv6]
-            if IP in packet or packet.nh != 58 or raw(packet)[40] < 130 or raw(packet)[40] > 137:
+            # How hosts find each other, and listeners, is no part of it.
+            if IP in packet or not (packet.src.startswith("fe80") or is_discovery(packet)):
                 packet.left_to_device = bool(struct.unpack("I", words[0][2][:4])[0] & 8)
                 return side, packet
 
@@ -357,18 +362,28 @@ KINDS = [
     udp_out, udp_zero_checksum, echo, tcp_out, tcp_in, udp_in, refused, errors, error_from_inside,
     fragments, expired, static, six,
 ]
-# Neighbours are known, and the sentinel's flow is there, before anything counts.
-for _ in range(20):
-    try:
-        drain(0.5)
-        break
-    except TimeoutError:
-        pass
-for near in NEAR + ["10.1.0.66", "2001:db8:1::2"]:
-    six_or_four = IPv6 if ":" in near else IP
-    to = "2001:db8:2::2" if six_or_four is IPv6 else FAR[1]
-    send(IN, six_or_four(src=near, dst=to) / UDP(sport=1, dport=7000))
-time.sleep(0.5)
+
+
+def warm(source, destination):
+    """A packet there and back, as often as that takes to succeed: then all neighbours are known."""
+    ip = IPv6 if ":" in source else IP
+    for _ in range(20):
+        send(IN, ip(src=source, dst=destination) / UDP(sport=1, dport=7000))
+        deadline = time.monotonic() + 0.5
+        while item := receive(deadline):
+            side, packet = item
+            if UDP in packet and side == OUT and packet[UDP].dport == 7000:
+                send(OUT, ip(src=packet.dst, dst=packet.src) / UDP(sport=7000, dport=packet[UDP].sport))
+            elif UDP in packet and side == IN and packet[UDP].dport == 1:
+                return
+    raise TimeoutError(f"{source} does not reach {destination}")
+
+
+# Before anything counts.
+for source in NEAR + ["10.1.0.9", "10.1.0.66"]:
+    for destination in FAR:
+        warm(source, destination)
+warm("2001:db8:1::2", "2001:db8:2::2")
 drain()
 names.clear()
 for number in range(int(episodes)):
