@@ -1,189 +1,6 @@
-"""Sends the same packets through whatever forwards, from both of its sides, and tells what came out.
-
-Arguments: a seed; how many episodes; the namespace of the outside; the MAC addresses of the forwarder's inside and outside
-interfaces. Runs in the namespace of the inside. Prints a line for each packet that came out of the forwarder:
-the episode, the step in it, where it came out, and what it was, without what may differ between two right
-forwarders: identifications are left out, ports that a translation chose are numbered in the order of
-their appearance.
-
-After each step a packet of a flow that always passes goes through there and back. Packets keep their order, so when it
-is back there is nothing left to come, and what has not come does not.
+"""The episodes: small dramas of a few packets, whose details are drawn by the seed. What is drawn does not depend on what comes
+out, so that every forwarder gets the same.
 """
-import ctypes, random, select, socket, struct, sys, time
-from scapy.all import (
-    ICMP, IP, TCP, UDP, Ether, ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6DestUnreach, IPv6, Raw,
-    fragment, raw,
-)
-
-seed, episodes, outside_namespace, inside_mac, outside_mac = sys.argv[1:]
-dice = random.Random(int(seed))
-IN, OUT = "in", "out"
-EXTERNAL = "203.0.113.1"
-FAR = ["203.0.113.254", "203.0.113.253"]
-NEAR = ["10.1.0.2", "10.1.0.4"]
-FORWARDED = {("tcp", 8443), ("udp", 5353)}
-
-
-def packet_socket():
-    # Everything that comes in, nothing that goes out.
-    link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-    link.setsockopt(263, 23, 1)
-    # With word of checksums that the sender, a kernel, left to a device.
-    link.setsockopt(263, 8, 1)
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-    link.bind(("eth0", 3))
-    link.setblocking(False)
-    return link
-
-
-links = {IN: packet_socket()}
-with open(f"/run/netns/{outside_namespace}") as namespace:
-    if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), 0x40000000):
-        raise OSError(ctypes.get_errno(), "setns")
-links[OUT] = packet_socket()
-own = {side: link.getsockname()[4].hex(":") for side, link in links.items()}
-gateway = {IN: inside_mac, OUT: outside_mac}
-
-
-def is_discovery(packet):
-    return packet.nh == 58 and raw(packet)[40] in range(130, 138)
-
-
-def receive(deadline):
-    """The next packet, and where it came out; none if there is none before the deadline."""
-    while True:
-        ready = select.select(links.values(), [], [], max(0, deadline - time.monotonic()))[0]
-        if not ready:
-            return None
-        side = IN if links[IN] in ready else OUT
-        data, words, _, _ = links[side].recvmsg(1 << 16, 64)
-        frame = Ether(data)
-        if frame.src == gateway[side] and (IP in frame or IPv6 in frame):
-            packet = frame[IP] if IP in frame else frame[IPv6]
-            # How hosts find each other, and listeners, is no part of it.
-            if IP in packet or not (packet.src.startswith("fe80") or is_discovery(packet)):
-                packet.left_to_device = bool(struct.unpack("I", words[0][2][:4])[0] & 8)
-                return side, packet
-
-
-def send(side, packet):
-    links[side].send(raw(Ether(src=own[side], dst=gateway[side]) / packet))
-
-
-def is_sentinel(packet):
-    return UDP in packet and ICMP not in packet and 9 in (packet[UDP].sport, packet[UDP].dport)
-
-
-counter = 0
-
-
-def drain(patience=3.0):
-    """Everything that comes out before a sentinel is back."""
-    global counter
-    counter += 1
-    mark = b"sentinel %d" % counter
-    came, deadline = [], time.monotonic() + patience
-    send(IN, IP(src="10.1.0.9", dst=FAR[0]) / UDP(sport=9999, dport=9) / Raw(mark))
-    while True:
-        item = receive(deadline)
-        if item is None:
-            raise TimeoutError(f"the sentinel {counter} does not come back")
-        side, packet = item
-        if not is_sentinel(packet):
-            came.append(item)
-        elif mark not in raw(packet):
-            pass
-        elif side == OUT:
-            back = UDP(sport=9, dport=packet[UDP].sport) / Raw(mark)
-            send(OUT, IP(src=FAR[0], dst=packet.src) / back)
-        else:
-            return came
-
-
-names = {}
-
-
-def port_name(protocol, address, port):
-    """A port that the translation chose, by the order of its appearance."""
-    if address != EXTERNAL or (protocol, port) in FORWARDED:
-        return f"{address}:{port}"
-    key = (protocol, port)
-    names.setdefault(key, f"{protocol}-{len(names)}")
-    return f"{EXTERNAL}:<{names[key]}>"
-
-
-def identifier_name(packet, identifier):
-    # Of an echo, the identifier is the port of both sides.
-    address = EXTERNAL if EXTERNAL in (packet.src, packet.dst) else "id"
-    return port_name("icmp", address, identifier)
-
-
-def right(packet):
-    """Whether all checksums are, by scapy's own reckoning."""
-    again = IP(raw(packet))
-    whole = not packet.frag and not packet.flags.MF and not packet.left_to_device
-    for layer in (IP, TCP, UDP, ICMP) if whole else (IP,):
-        if layer in again and not (layer is UDP and again[UDP].chksum == 0):
-            del again[layer].chksum
-    return raw(again) == raw(packet)
-
-
-def upper(packet):
-    """What is above IP, in words; of a quoted packet the beginning only."""
-    for layer, protocol in ((TCP, "tcp"), (UDP, "udp")):
-        if layer in packet:
-            it = packet[layer]
-            source = port_name(protocol, packet.src, it.sport)
-            destination = port_name(protocol, packet.dst, it.dport)
-            text = f"{protocol} {source} > {destination}"
-            return f"{text} {it.flags} {it.seq} {it.ack}" if layer is TCP else text
-    if ICMP in packet and packet[ICMP].type in (0, 8):
-        it = packet[ICMP]
-        return f"echo {it.type} {packet.src} > {packet.dst} {identifier_name(packet, it.id)} {it.seq}"
-    return f"protocol {getattr(packet, 'proto', getattr(packet, 'nh', None))} {packet.src} > {packet.dst}"
-
-
-def describe(packet):
-    if IPv6 in packet:
-        if packet.nh == 58:
-            kind, code = raw(packet)[40:42]
-            return f"icmp6 {kind}/{code} {packet.src} > {packet.dst} ttl {packet.hlim}"
-        return f"{upper(packet)} ttl {packet.hlim} {len(raw(packet))} bytes"
-    sums = "" if right(packet) else " WRONG CHECKSUM"
-    if packet.frag:
-        return f"fragment at {packet.frag} {packet.flags} {packet.src} > {packet.dst} ttl {packet.ttl}"
-    if ICMP in packet and packet[ICMP].type not in (0, 8):
-        error, quoted = packet[ICMP], IP(raw(packet[ICMP])[8:])
-        mtu = f" mtu {error.nexthopmtu}" if (error.type, error.code) == (3, 4) else ""
-        inner = IP(raw(quoted)[:20])
-        del inner.chksum
-        valid = raw(IP(raw(inner)))[10:12] == raw(quoted)[10:12]
-        inner = "" if valid else " WRONG QUOTED CHECKSUM"
-        return f"error {error.type}/{error.code}{mtu} {packet.src} > {packet.dst}: {upper(quoted)}{sums}{inner}"
-    more = " more" if packet.flags.MF else ""
-    return f"{upper(packet)} ttl {packet.ttl} {packet.len} bytes{more}{sums}"
-
-
-episode, step = "", 0
-
-
-def through(side, packet):
-    """One step: a packet in, and what came out."""
-    global step
-    step += 1
-    for piece in packet if isinstance(packet, list) else [packet]:
-        send(side, IP(raw(piece)) if IP in piece else piece)
-    came = drain()
-    for place, out in sorted(came, key=lambda it: it[0]):
-        print(f"{episode} {step} {place}: {describe(out)}", flush=True)
-    return came
-
-
-def one(came, side, layer):
-    """The packet of a kind that came out at a side, or none."""
-    return next((packet for place, packet in came if place == side and layer in packet), None)
-
-
 def flow(side):
     """Addresses and ports of a conversation that somebody on this side begins."""
     port = dice.randrange(2000, 60000)
@@ -358,9 +175,133 @@ def six():
     through(OUT, IPv6(src=far, dst=near) / ICMPv6DestUnreach(code=4) / quoted)
 
 
+def tcp_odd():
+    """Segments that no sane peer sends, at every state of a connection."""
+    source, sport, destination, dport = flow(IN)
+    seq, ack = dice.randrange(1 << 31), dice.randrange(1 << 31)
+    state = dice.choice(["nothing", "syn", "established", "closed", "reset"])
+    plan = [
+        (
+            dice.choice([IN, OUT]),
+            dice.choice(["S", "SA", "A", "PA", "R", "RA", "FA", "F", "", "SF", "FPU", "SR"]),
+            dice.choice([0, 0, 1, -1, 1000, -2000, 70_000, 1 << 20, -(1 << 20), 1 << 30]),
+            dice.choice([0, 0, 1, -1, 100, -70_000, 1 << 20, 1 << 30]),
+        )
+        for _ in range(6)
+    ]
+    mine = IP(src=source, dst=destination)
+
+    def out(flags, s=0, a=0, **fields):
+        ackno = (ack + a) % (1 << 32) if "A" in flags else 0
+        return mine / TCP(
+            sport=sport, dport=dport, flags=flags, seq=(seq + s) % (1 << 32), ack=ackno, window=8000, **fields
+        )
+
+    port = 1
+
+    def back(flags, s=0, a=0, **fields):
+        ackno = (seq + a) % (1 << 32) if "A" in flags else 0
+        return IP(src=destination, dst=EXTERNAL) / TCP(
+            sport=dport, dport=port, flags=flags, seq=(ack + s) % (1 << 32), ack=ackno, window=8000, **fields
+        )
+
+    if state != "nothing":
+        opened = one(through(IN, out("S", 0)), OUT, TCP)
+        port = opened[TCP].sport
+    if state in ("established", "closed", "reset"):
+        through(OUT, back("SA", 0, 1))
+        through(IN, out("A", 1, 1))
+    if state == "closed":
+        through(IN, out("FA", 1, 1))
+        through(OUT, back("FA", 1, 2))
+        through(IN, out("A", 2, 2))
+    if state == "reset":
+        through(OUT, back("R", 1))
+    print(f"{episode} state {state}")
+    for side, flags, s, a in plan:
+        # With nothing there, what comes from outside is the gateway's own, and so are the answers.
+        if side == OUT and port == 1:
+            continue
+        print(f"{episode} {step + 1} sends {side} {flags} {s} {a}")
+        packet = out(flags, 1 + s, 1 + a) if side == IN else back(flags, 1 + s, 1 + a)
+        came = through(side, packet)
+        if port == 1 and one(came, OUT, TCP):
+            port = one(came, OUT, TCP)[TCP].sport
+
+
+def gateway_itself():
+    """Packets to the gateway itself: its kernel answers."""
+    source, sport, _, _ = flow(OUT)
+    through(OUT, IP(src=source, dst=EXTERNAL) / ICMP(id=sport, seq=3) / Raw(b"p" * 20), 1)
+    through(OUT, IP(src=source, dst=EXTERNAL) / TCP(sport=sport, dport=22, flags="S", seq=5), 1)
+    through(OUT, IP(src=source, dst=EXTERNAL) / UDP(sport=sport, dport=161) / Raw(b"u"), 1)
+    through(IN, IP(src=NEAR[0], dst="10.1.0.1") / ICMP(id=sport, seq=4), 1)
+    through(IN, IP(src=NEAR[0], dst=EXTERNAL) / ICMP(id=sport, seq=5), 1)
+
+
+def hairpin():
+    """Inside hosts by the outside address of one."""
+    _, sport, _, _ = flow(IN)
+    asker = "10.1.0.4"
+    request = IP(src=asker, dst=EXTERNAL) / TCP(sport=sport, dport=8443, flags="S", seq=100, window=8000)
+    asked = one(through(IN, request), IN, TCP)
+    if asked:
+        through(IN, reply_to(asked, TCP, flags="SA", seq=7, ack=101, window=8000))
+        through(IN, IP(src=asker, dst=EXTERNAL) / TCP(sport=sport, dport=8443, flags="A", seq=101, ack=8))
+    asked = one(through(IN, IP(src=asker, dst=EXTERNAL) / UDP(sport=sport, dport=5353) / Raw(b"h")), IN, UDP)
+    if asked:
+        through(IN, IP(src=asked.dst, dst=asked.src) / ICMP(type=3, code=3) / Raw(raw(asked)))
+
+
+def fragments_in():
+    """Large requests from outside, and large answers to them; in any order."""
+    source, sport, destination, _ = flow(OUT)
+    number = dice.randrange(1, 60000)
+    order = dice.sample(range(3), 3)
+    whole = IP(src=source, dst=destination, id=number) / UDP(sport=sport, dport=5353) / Raw(b"g" * 3000)
+    pieces = fragment(IP(raw(whole)), fragsize=1200)
+    came = through(OUT, [pieces[place] for place in order])
+    asked = next((it for side, it in came if side == IN and UDP in it and it.frag == 0), None)
+    if asked:
+        answer = IP(src=asked.dst, dst=asked.src, id=number + 1) / UDP(sport=53, dport=asked[UDP].sport)
+        pieces = fragment(IP(raw(answer / Raw(b"h" * 3000))), fragsize=1200)
+        through(IN, [pieces[place] for place in order])
+    # What no rule serves, in pieces.
+    whole = IP(src=source, dst="203.0.113.66", id=number + 2) / UDP(sport=sport, dport=54) / Raw(b"g" * 3000)
+    through(OUT, fragment(IP(raw(whole)), fragsize=1200))
+
+
+def fragments_of_six():
+    port, number = dice.randrange(2000, 60000), dice.randrange(1, 1 << 32)
+    order, passes = dice.sample(range(3), 3), dice.random() < 0.5
+    ends = ("2001:db8:1::2", "2001:db8:2::2") if passes else ("2001:db8:2::2", "2001:db8:1::2")
+    whole = IPv6(src=ends[0], dst=ends[1]) / IPv6ExtHdrFragment(id=number)
+    pieces = fragment6(whole / UDP(sport=port, dport=7000) / Raw(b"v" * 3000), 1300)
+    through(IN if passes else OUT, [pieces[place] for place in order])
+
+
+def other_protocols():
+    """What has no ports is translated by its addresses, or not at all."""
+    source, sport, destination, _ = flow(IN)
+    through(IN, IP(src=source, dst=destination) / ICMP(type=13, id=sport, seq=1) / Raw(b"\0" * 12))
+    through(OUT, IP(src=destination, dst=EXTERNAL) / ICMP(type=0, id=sport, seq=1) / Raw(b"unasked"))
+    through(OUT, IP(src=destination, dst=EXTERNAL) / ICMP(type=5, code=1) / Raw(b"\0" * 28))
+    through(IN, IP(src=source, dst=destination) / ICMP(type=17, id=sport) / Raw(b"\0" * 12))
+
+
+def checksums():
+    """Zero, and wrong, checksums of the transport."""
+    source, sport, destination, dport = flow(IN)
+    out = one(through(IN, IP(src=source, dst=destination) / UDP(sport=sport, dport=dport, chksum=0)), OUT, UDP)
+    if out:
+        back = IP(src=destination, dst=out.src) / UDP(sport=dport, dport=out[UDP].sport, chksum=0)
+        through(OUT, back / Raw(b"zero"))
+
+
 KINDS = [
     udp_out, udp_zero_checksum, echo, tcp_out, tcp_in, udp_in, refused, errors, error_from_inside,
-    fragments, expired, static, six,
+    fragments, expired, static, six, tcp_odd, gateway_itself, hairpin, fragments_in, fragments_of_six,
+    other_protocols, checksums,
 ]
 
 
