@@ -4,7 +4,7 @@ Arguments: a seed; how many episodes; the namespace of the outside; the MAC addr
 interfaces. Runs in the namespace of the inside. Prints a line for each packet that came out of the forwarder:
 the episode, the step in it, where it came out, and what it was, without what may differ between two right
 forwarders: identifications are left out, ports that a translation chose are numbered in the order of
-their appearance.
+their appearance in the episode.
 
 After each step a packet of a flow that always passes goes through there and back. Packets keep their order, so when it
 is back there is nothing left to come, and what has not come does not.
