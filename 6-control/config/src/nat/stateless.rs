@@ -79,10 +79,10 @@ impl<'d> Draft<'d> {
 }
 
 /// A network that can be translated. RFC 6296, 3.2: the bits that keep a checksum as it was are
-/// among those of the subnet, or, with a /64, of the interface identifier.
+/// among those of the subnet, or, with a /64 or a longer prefix, of the interface identifier.
 fn translated(text: &str) -> Result<IpNet, Expected> {
     let network = address::destination(text)?;
-    let lengths = if matches!(network, IpNet::V4(_)) { 8..=32 } else { 16..=64 };
+    let lengths = if matches!(network, IpNet::V4(_)) { 8..=32 } else { 16..=112 };
     if lengths.contains(&network.prefix_len()) {
         return Ok(network);
     }
