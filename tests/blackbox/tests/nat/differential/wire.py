@@ -145,6 +145,12 @@ def upper(packet):
     return f"protocol {getattr(packet, 'proto', getattr(packet, 'nh', None))} {packet.src} > {packet.dst}"
 
 
+def offset(packet):
+    if IPv6ExtHdrFragment in packet:
+        return packet[IPv6ExtHdrFragment].offset
+    return packet.frag if IP in packet else 0
+
+
 def describe(packet):
     if IPv6 in packet:
         if packet.nh == 58:
@@ -180,7 +186,8 @@ def through(side, packet, awaited=0):
     deadline = time.monotonic() + 1
     while len(came) < awaited and (late := receive(deadline)):
         came.append(late)
-    for place, out in sorted(came, key=lambda it: it[0]):
+    # A forwarder that puts fragments together has them in order.
+    for place, out in sorted(came, key=lambda it: (it[0], offset(it[1]))):
         print(f"{episode} {step} {place}: {describe(out)}", flush=True)
     return came
 
