@@ -19,17 +19,12 @@ impl Tick {
         Self((now.0 >> SHIFT) as u32)
     }
 
-    /// How many ticks a time is: at least one, rounded up, and never too few for it.
+    /// How many ticks a time is: rounded up, and one more, as it may begin when its first tick is all but over. It
+    /// is never cut short.
     #[must_use]
     pub const fn ticks_of(time: Duration) -> u32 {
-        let ticks = time.as_nanos().div_ceil(1 << SHIFT);
-        if ticks == 0 {
-            1
-        } else if ticks > (u32::MAX / 2) as u128 {
-            u32::MAX / 2
-        } else {
-            ticks as u32
-        }
+        let ticks = time.as_nanos().div_ceil(1 << SHIFT) + 1;
+        if ticks > (u32::MAX / 2) as u128 { u32::MAX / 2 } else { ticks as u32 }
     }
 
     /// So many ticks later.
@@ -56,9 +51,12 @@ mod tests {
         assert_eq!(Tick::ticks_of(Duration::ZERO), 1);
         for seconds in [1, 60, 300, 7440] {
             let time = Duration::from_secs(seconds);
-            let ticks = u64::from(Tick::ticks_of(time));
-            assert!(ticks << SHIFT >= time.as_nanos() as u64);
-            assert!((ticks - 1) << SHIFT < time.as_nanos() as u64);
+            let ticks = Tick::ticks_of(time);
+            for begin in [Instant(0), Instant(1 << (SHIFT - 1)), Instant((1 << SHIFT) - 1)] {
+                let end = Tick::of(begin).after(ticks);
+                assert!(Tick::of(begin + (time - Duration::from_nanos(1))) < end);
+                assert!(Tick::of(begin + (time + Duration::from_millis(2 * 135))) >= end);
+            }
         }
         assert_eq!(Tick::ticks_of(Duration::MAX), u32::MAX / 2);
     }

@@ -32,7 +32,7 @@ impl Worker {
         let Scene { snapshot, now, first } = scene;
         let rx = packet.meta().rx_if;
         if F::answer_for_external(snapshot, packet) {
-            return send_back(snapshot, packet);
+            return self.send_back(snapshot, packet);
         }
         let is_discovery = is_neighbor_discovery::<F>(packet.data(), suspect);
         let (meta, frame) = packet.parts_mut();
@@ -249,18 +249,18 @@ impl Worker {
             return None;
         }
         let mac = interface.mac;
-        proxy::answer_arp(packet, mac).then(|| send_back(snapshot, packet))
+        proxy::answer_arp(packet, mac).then(|| self.send_back(snapshot, packet))
     }
-}
 
-/// Sends an answer back where the question came from.
-fn send_back(snapshot: &Snapshot, packet: &mut Packet) -> Verdict {
-    let rx = packet.meta().rx_if;
-    if !snapshot.interface(rx).is_some_and(portcullis_routing::Interface::is_usable) {
-        return Verdict::Drop(DropReason::EgressDown);
+    /// Sends an answer back where the question came from.
+    fn send_back(&self, snapshot: &Snapshot, packet: &mut Packet) -> Verdict {
+        let rx = packet.meta().rx_if;
+        if !snapshot.interface(rx).is_some_and(portcullis_routing::Interface::is_usable) {
+            return self.drop(DropReason::EgressDown);
+        }
+        packet.meta_mut().tx_if = rx;
+        Verdict::Transmit
     }
-    packet.meta_mut().tx_if = rx;
-    Verdict::Transmit
 }
 
 /// Ports that are known, also where the packet has none: metadata with no ports at all says that they are to be

@@ -182,6 +182,12 @@ impl State {
         &self.masquerading
     }
 
+    /// Fragments that wait for their first one.
+    #[must_use]
+    pub const fn fragments_held(&self) -> usize {
+        self.reassembly.held()
+    }
+
     /// What is to be logged.
     pub const fn events(&mut self) -> &mut Events {
         &mut self.events

@@ -4,10 +4,17 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
+use portcullis_firewall::Action;
+use portcullis_nat::NatSpec;
 use portcullis_packet::{BATCH, DropReason, IfIndex, Instant, Packet, Verdict};
 use portcullis_routing::NextHop;
+use portcullis_wire::IpProtocol;
 use portcullis_wire::build::{self, Frame, Tcp};
 
+use crate::flows::setup::{
+    B, EXTERNAL, INSIDE, OUTSIDE, Setup, forward, from_a as to, from_b, masquerade, rule, rules,
+    seen,
+};
 use crate::gateway::{Gateway, LAN, WAN, arrived};
 use crate::reasons::{A4, A6, NOW, a_to_b4, a_to_b6, acquainted, from_a};
 use crate::world::{A_MAC, B_MAC};
@@ -64,17 +71,24 @@ struct Loop {
     free: Vec<Packet>,
     batch: Vec<Packet>,
     now: Instant,
+    /// Time between rounds.
+    pause: Duration,
+    /// The next frame's number.
+    next: usize,
 }
 
 impl Loop {
     fn new(gateway: Gateway, frames: Vec<(IfIndex, Vec<u8>)>) -> Self {
         let free = (0..4 * BATCH).map(|_| arrived(LAN, &[0; 1514])).collect();
-        Self { gateway, frames, free, batch: Vec::with_capacity(4 * BATCH), now: NOW }
+        let batch = Vec::with_capacity(4 * BATCH);
+        Self { gateway, frames, free, batch, now: NOW, pause: Duration::from_millis(100), next: 0 }
     }
 
     /// Takes buffers, fills them, has them processed, and takes those home that come back.
     fn round(&mut self) {
-        for (on, frame) in self.frames.iter().cycle().take(BATCH) {
+        let from = self.next % self.frames.len();
+        self.next += BATCH;
+        for (on, frame) in self.frames.iter().cycle().skip(from).take(BATCH) {
             let mut packet = self.free.pop().expect("buffers come home");
             packet.reset();
             assert!(packet.set_len(frame.len()));
@@ -88,7 +102,7 @@ impl Loop {
         self.free.append(&mut self.batch);
         self.free.append(&mut outbox.punts);
         outbox.resolve.clear();
-        self.now = self.now + Duration::from_millis(100);
+        self.now = self.now + self.pause;
     }
 
     /// Allocations in many rounds, once everything has grown to its size.
@@ -159,6 +173,82 @@ fn holding_packets_and_giving_them_up_allocates_nothing() {
     assert_eq!(holding.allocations(), 0);
     let counters = &holding.gateway.counters;
     assert!(counters.held.get() > 1000 && counters.released.get() > 1000, "{counters:?}");
+}
+
+/// A stateful gateway, and how it counts.
+fn stateful() -> Gateway {
+    let nat = NatSpec {
+        masquerades: vec![masquerade()],
+        forwards: vec![forward()],
+        ..NatSpec::default()
+    };
+    let mut web = rule("web", OUTSIDE, INSIDE);
+    web.log = true;
+    let accepted = rules(vec![rule("out", INSIDE, OUTSIDE), web, rule("within", INSIDE, INSIDE)]);
+    Setup { nat, rules: Some(accepted), mss_clamp: true, ..Setup::default() }.gateway()
+}
+
+#[test]
+fn packets_of_known_flows_translated_or_not_allocate_nothing() {
+    let mut gateway = stateful();
+    let query = to(B).udp(4000, 53, b"query");
+    let port = seen(&gateway.pass(NOW, LAN, &query).sent(WAN)).src_port;
+    let frames = vec![
+        (LAN, query),
+        (WAN, from_b(EXTERNAL).udp(53, port, b"answer")),
+        (WAN, from_b(EXTERNAL).tcp(Tcp::data(7000, 8443, 1), b"forwarded")),
+        (LAN, a_to_b6().udp(1, 2, b"not translated")),
+        (LAN, to(EXTERNAL).udp(4000, port, b"to itself")),
+    ];
+    let mut hits = Loop::new(gateway, frames);
+    assert_eq!(hits.allocations(), 0);
+    let counters = &hits.gateway.counters;
+    assert_eq!(counters.drops.total(), 0, "{counters:?}");
+    assert!(counters.flows_opened.get() < 10, "{counters:?}");
+}
+
+#[test]
+fn beginning_and_ending_flows_and_mappings_allocates_nothing() {
+    // Each with a mapping; all of them have ended when their turn comes again.
+    let frames = (1..=500).map(|port| (LAN, to(B).udp(port, 53, b"query"))).collect();
+    let mut misses = Loop::new(stateful(), frames);
+    misses.pause = Duration::from_secs(200);
+    assert_eq!(misses.allocations(), 0);
+    let counters = &misses.gateway.counters;
+    assert!(counters.flows_opened.get() > 1000, "{counters:?}");
+}
+
+#[test]
+fn rejections_fragments_and_errors_allocate_nothing() {
+    let mut gateway = stateful();
+    let query = to(B).udp(4000, 53, b"query");
+    let out = gateway.pass(NOW, LAN, &query).sent(WAN);
+    let mut refusing = rules(vec![rule("out", INSIDE, OUTSIDE)]);
+    refusing.default = Action::Reject;
+    refusing.log_default = true;
+    let nat = NatSpec { masquerades: vec![masquerade()], ..NatSpec::default() };
+    gateway.apply(Setup { nat, rules: Some(refusing), ..Setup::default() });
+    let piece = |offset, more| to(B).identification(9).fragment(offset, more);
+    let frames = vec![
+        (LAN, query),
+        (WAN, from_b(EXTERNAL).icmp(3, 1, [0; 4], &out[14..])),
+        (WAN, from_b([10, 0, 0, 2]).udp(1, 2, b"refused")),
+        (WAN, from_b([10, 0, 0, 2]).tcp(Tcp::syn(1, 2), b"")),
+        (WAN, from_b(EXTERNAL).udp(1, 5000, b"to nobody")),
+        (LAN, piece(56, false).raw(IpProtocol::UDP, &[0; 64])),
+        (LAN, piece(0, true).udp(4000, 53, &[0; 48])),
+        (LAN, to(B).identification(10).fragment(64, true).raw(IpProtocol::UDP, &[0; 64])),
+        (WAN, build::arp_request(B_MAC, B.into(), EXTERNAL.into())),
+    ];
+    let mut slow = Loop::new(gateway, frames);
+    slow.free.extend((0..2048).map(|_| arrived(LAN, &[0; 1514])));
+    slow.free.reserve(4096);
+    slow.batch.reserve(4096);
+    assert_eq!(slow.allocations(), 0);
+    let counters = &slow.gateway.counters;
+    assert!(counters.resets.get() > 10 && counters.icmp_related.get() > 1000, "{counters:?}");
+    assert!(counters.drops.get(DropReason::FirewallReject) > 1000, "{counters:?}");
+    assert!(counters.drops.get(DropReason::FragmentTimeout) > 0, "{counters:?}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use portcullis_firewall::{Action, AntiSpoofing};
+use portcullis_nat::{Filtering, NatSpec, Static6Spec};
 use portcullis_packet::{
     GsoKind, IfIndex, Instant, Mac, NextHopId, Offload, Packet, PoolLimits, TxOffload, Verdict,
 };
@@ -12,6 +14,9 @@ use portcullis_wire::build::{self, Frame, Tcp};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
 
+use crate::flows::setup::{
+    EXTERNAL, INSIDE, OUTSIDE, Setup, forward, masquerade, rule, rules, static4, tcp_port,
+};
 use crate::gateway::{Gateway, LAN, LAN_MAC, WAN, WAN_MAC, arrived};
 use crate::world::{A_MAC, B_MAC};
 
@@ -28,6 +33,8 @@ enum Event {
     Change(IfIndex, bool, bool, u16, bool),
     /// Time passes, so many milliseconds of it.
     Wait(u64),
+    /// A stateful gateway gets another policy, one of a few.
+    Policy(u8),
 }
 
 /// Where every packet went.
@@ -47,7 +54,7 @@ struct Run {
 }
 
 impl Run {
-    fn new() -> Self {
+    fn stateless() -> Self {
         let limits = WorkerLimits { pool: PoolLimits { small: 8, large: 0 } };
         let mut gateway = Gateway::with_limits(limits);
         gateway.learn(LAN, [10, 0, 0, 2].into(), A_MAC);
@@ -61,6 +68,14 @@ impl Run {
         gateway.route("203.0.113.0/24", group);
         gateway.route("2001:db8:a::/48", group);
         Self { gateway, now: Instant(1_000_000_000), tally: Tally::default() }
+    }
+
+    /// The same, with everything that flows are made for.
+    fn stateful() -> Self {
+        let mut run = Self::stateless();
+        run.gateway.equip();
+        run.gateway.apply(policy(0));
+        run
     }
 
     fn happen(&mut self, event: &Event) {
@@ -101,6 +116,11 @@ impl Run {
                 });
             }
             Event::Wait(millis) => self.now = self.now + Duration::from_millis(*millis),
+            Event::Policy(which) => {
+                if self.gateway.snapshot.policy.is_stateful() {
+                    self.gateway.apply(policy(*which));
+                }
+            }
         }
         self.count(&batch);
         let mut batch = vec![];
@@ -132,23 +152,68 @@ impl Run {
     }
 
     /// The law of conservation, of packets and of counts.
-    fn check(&self) -> Result<(), TestCaseError> {
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        let fragments = self.gateway.worker.state().map_or(0, |state| state.fragments_held());
         let (Tally { fed, sent, dropped, replaced, punted }, counters) =
             (&self.tally, &self.gateway.counters);
         let held = self.gateway.worker.held() as u64;
         let made = counters.pieces.get();
         prop_assert_eq!(
             fed + made,
-            sent + dropped + replaced + punted + held,
+            sent + dropped + replaced + punted + held + fragments as u64,
             "{:?} {:?}",
             self.tally,
             counters
         );
         // A packet that became a message about itself was dropped, and yet it goes on.
-        prop_assert_eq!(counters.drops.total(), dropped + counters.icmp_errors.get());
+        let answered = counters.icmp_errors.get() + counters.resets.get();
+        prop_assert_eq!(counters.drops.total(), dropped + answered);
         prop_assert_eq!(counters.punted.iter().map(|c| c.get()).sum::<u64>(), *punted);
         prop_assert_eq!(counters.held.get() - counters.released.get(), held);
         Ok(())
+    }
+}
+
+/// One of a few policies: all kinds of translation, and rules of every action.
+fn policy(which: u8) -> Setup {
+    let mut allowed = rule("out", INSIDE, OUTSIDE);
+    allowed.log = true;
+    let mut web = rule("web", OUTSIDE, INSIDE);
+    web.service = tcp_port(179);
+    let mut refused = rule("within", INSIDE, INSIDE);
+    refused.action = Action::Reject;
+    let mut spec = rules(vec![allowed, web, refused]);
+    spec.gateway_default = if which & 1 == 0 { Action::Reject } else { Action::Accept };
+    spec.default = if which & 2 == 0 { Action::Drop } else { Action::Reject };
+    let mut pool = masquerade();
+    pool.ports = 1024..=1087;
+    pool.filtering =
+        if which & 1 == 0 { Filtering::EndpointIndependent } else { Filtering::AddressDependent };
+    let npt = Static6Spec {
+        on: WAN,
+        external: "2001:db8:a::/48".parse().expect("a prefix"),
+        internal: "2001:db8:1::/48".parse().expect("a prefix"),
+    };
+    let statics = which & 4 != 0;
+    let nat = NatSpec {
+        masquerades: vec![pool],
+        forwards: vec![forward()],
+        statics4: if statics { vec![static4()] } else { vec![] },
+        statics6: if statics { vec![npt] } else { vec![] },
+    };
+    let anti_spoofing = match which % 3 {
+        0 => AntiSpoofing::Off,
+        1 => AntiSpoofing::Loose,
+        _ => AntiSpoofing::Strict,
+    };
+    Setup {
+        nat,
+        rules: (which & 8 == 0).then_some(spec),
+        anti_spoofing,
+        mss_clamp: which & 1 == 0,
+        tcp_pickup: which & 2 == 0,
+        flows: 64,
+        flows_per_source: 32,
     }
 }
 
@@ -160,6 +225,7 @@ fn address4() -> impl Strategy<Value = [u8; 4]> {
     prop_oneof![
         4 => (1_u8..6).prop_map(|host| [10, 0, 0, host]),
         4 => (1_u8..6).prop_map(|host| [192, 0, 2, host]),
+        3 => prop_oneof![Just(EXTERNAL), Just([192, 0, 2, 66])],
         2 => any::<u8>().prop_map(|host| [203, 0, 113, host]),
         2 => any::<u8>().prop_map(|host| [198, 51, 100, host]),
         1 => Just([10, 0, 0, 255]),
@@ -200,11 +266,18 @@ fn headers() -> BoxedStrategy<Frame> {
         .boxed()
 }
 
+fn opening(syn: bool, port: u16) -> Tcp {
+    if syn { Tcp::syn(1, port) } else { Tcp::data(1, port, 1) }
+}
+
 fn frame() -> BoxedStrategy<Vec<u8>> {
     let payload =
         || prop_oneof![4 => 0_usize..100, 1 => 500_usize..1480].prop_map(|len| vec![5; len]);
     let sound = prop_oneof![
         (headers(), payload(), any::<u16>()).prop_map(|(h, data, port)| h.udp(1, port, &data)),
+        (headers(), payload(), 1024_u16..1088).prop_map(|(h, data, port)| h.udp(1, port, &data)),
+        (headers(), payload(), any::<bool>())
+            .prop_map(|(h, data, syn)| h.tcp(opening(syn, 8443), &data)),
         (headers(), payload()).prop_map(|(h, data)| h.tcp(Tcp::data(1, 179, 5), &data)),
         (headers(), payload(), any::<u8>(), any::<u8>())
             .prop_map(|(h, data, kind, code)| h.icmp(kind, code, [0; 4], &data)),
@@ -258,6 +331,8 @@ fn event() -> BoxedStrategy<Event> {
         2 => (prop_oneof![Just(LAN), Just(WAN)], any::<bool>(), any::<bool>(), 68_u16..2000, any::<bool>())
             .prop_map(|(on, up, carrier, mtu, offloads)| Event::Change(on, up, carrier, mtu, offloads)),
         3 => (0_u64..2000).prop_map(Event::Wait),
+        1 => (100_000_u64..400_000).prop_map(Event::Wait),
+        2 => (0_u8..16).prop_map(Event::Policy),
     ]
     .boxed()
 }
@@ -269,15 +344,25 @@ proptest! {
     fn whatever_comes_in_leaves_or_is_dropped_by_name_or_goes_to_the_kernel_or_waits(
         events in proptest::collection::vec(event(), 1..20),
     ) {
-        let mut run = Run::new();
-        for event in &events {
-            run.happen(event);
-            run.check()?;
-        }
-        let mut left = vec![];
-        run.gateway.worker.stop(&mut left);
-        run.count(&left);
-        prop_assert_eq!(run.gateway.worker.held(), 0);
+        conserves(Run::stateless(), &events)?;
+    }
+
+    #[test]
+    fn the_same_holds_with_flows_translation_and_a_firewall(
+        events in proptest::collection::vec(event(), 1..20),
+    ) {
+        conserves(Run::stateful(), &events)?;
+    }
+}
+
+fn conserves(mut run: Run, events: &[Event]) -> Result<(), TestCaseError> {
+    for event in events {
+        run.happen(event);
         run.check()?;
     }
+    let mut left = vec![];
+    run.gateway.worker.stop(&mut left);
+    run.count(&left);
+    prop_assert_eq!(run.gateway.worker.held(), 0);
+    run.check()
 }

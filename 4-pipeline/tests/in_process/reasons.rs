@@ -326,7 +326,7 @@ fn every_reason_of_the_pipeline_is_provoked_by_some_test() {
     let mut provoked: Vec<DropReason> = cases().iter().map(|case| case.reason).collect();
     provoked.push(DropReason::BadOffload);
     provoked.extend(crate::limits::PROVOKED);
-    provoked.extend(crate::flows::PROVOKED);
+    provoked.extend(crate::flows::provoked());
     for &reason in DropReason::ALL {
         assert_eq!(provoked.contains(&reason), is_the_pipelines(reason), "{}", reason.name());
     }

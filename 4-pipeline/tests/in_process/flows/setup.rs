@@ -103,8 +103,7 @@ impl Setup {
         acquaint(&mut gateway);
         gateway.learn(LAN, A2.into(), A2_MAC);
         gateway.learn(WAN, C.into(), C_MAC);
-        let config = StateConfig { worker: WorkerId(0), workers: 1, flows: FLOWS, seed: 7 };
-        gateway.worker.equip(Box::new(State::new(config)));
+        gateway.equip();
         gateway.snapshot.policy = Arc::new(self.policy(1));
         gateway
     }
@@ -240,6 +239,12 @@ impl Gateway {
             Verdict::Drop(reason) => Out::Dropped(reason),
             other => panic!("left with {other:?}"),
         }
+    }
+
+    /// Memory for flows.
+    pub(crate) fn equip(&mut self) {
+        let config = StateConfig { worker: WorkerId(0), workers: 1, flows: FLOWS, seed: 7 };
+        self.worker.equip(Box::new(State::new(config)));
     }
 
     /// Another policy from now on.
