@@ -99,6 +99,9 @@ def drain(patience=3.0):
             back = UDP(sport=9, dport=packet[UDP].sport) / Raw(mark)
             send(OUT, IP(src=FAR[0], dst=packet.src) / back)
         else:
+            # Fragments that waited for their first one may come out just behind the sentinel.
+            while item := receive(0):
+                came.append(item)
             return came
 
 
