@@ -41,7 +41,7 @@ const EPISODES: u32 = 4 * 40;
 const SCRIPT: &str =
     concat!(include_str!("differential/wire.py"), include_str!("differential/episodes.py"));
 
-fn policy() -> Policy {
+fn policy(tcp_pickup: bool) -> Policy {
     let forward = |protocol: &str, outside, inside| PortForward {
         on: "wan".to_owned(),
         protocol: protocol.to_owned(),
@@ -66,15 +66,15 @@ fn policy() -> Policy {
             external: "203.0.113.64/28".to_owned(),
             internal: "10.1.0.64/28".to_owned(),
         }],
-        firewall: Some(Firewall::of(rules)),
+        firewall: Some(Firewall { tcp_pickup, ..Firewall::of(rules) }),
         ..masquerade()
     }
 }
 
 /// What comes out of a forwarder, a packet a line.
-fn transcript(forwarder: Forwarder, seed: u32) -> Vec<String> {
+fn transcript(forwarder: Forwarder, tcp_pickup: bool, seed: u32) -> Vec<String> {
     let lab = Lab::new("the_same_packets_come_out_the_same");
-    let options = SiteOptions { policy: policy(), ..SiteOptions::default() };
+    let options = SiteOptions { policy: policy(tcp_pickup), ..SiteOptions::default() };
     let site = Site::with(&lab, forwarder, &options);
     for address in ["10.1.0.4/24", "10.1.0.9/24", "10.1.0.66/24"] {
         site.inside.run(&format!("ip address add {address} dev eth0"));
@@ -129,9 +129,9 @@ fn accepted_differences_are_told_from_others() {
     assert!(!is_accepted("7 tcp_out syn out RA at 0 1 4 in: tcp"));
 }
 
-fn compare(seed: u32) {
-    let kernel = transcript(Forwarder::Kernel, seed);
-    let gateway = transcript(Forwarder::Portcullis, seed);
+fn compare(tcp_pickup: bool, seed: u32) {
+    let kernel = transcript(Forwarder::Kernel, tcp_pickup, seed);
+    let gateway = transcript(Forwarder::Portcullis, tcp_pickup, seed);
     assert!(kernel.len() > 2 * EPISODES as usize, "little came out: {} packets", kernel.len());
     for lines in [&kernel, &gateway] {
         let wrong: Vec<_> = lines.iter().filter(|line| line.contains("WRONG")).collect();
@@ -159,12 +159,19 @@ fn expect_equal(kernel: &[String], other: &[String]) {
 #[test]
 fn the_same_packets_come_out_the_same() {
     for seed in 1..=3 {
-        compare(seed);
+        compare(true, seed);
+    }
+}
+
+#[test]
+fn the_same_packets_come_out_the_same_where_nothing_is_taken_up_in_the_middle() {
+    for seed in 4..=6 {
+        compare(false, seed);
     }
 }
 
 /// That the comparison is one: the kernel with itself.
 #[test]
 fn the_kernel_is_its_own_equal() {
-    expect_equal(&transcript(Forwarder::Kernel, 2), &transcript(Forwarder::Kernel, 2));
+    expect_equal(&transcript(Forwarder::Kernel, true, 7), &transcript(Forwarder::Kernel, true, 7));
 }
