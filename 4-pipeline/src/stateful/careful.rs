@@ -18,6 +18,9 @@ use super::state::State;
 use super::track::{Touch, flags};
 use crate::worker::Worker;
 
+/// No remote end: nobody has this address.
+const NOBODY: u32 = 0;
+
 /// What all packets of a call share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scene<'a> {
@@ -304,8 +307,17 @@ impl Worker {
                 flags(line).has(LineFlags::ENFORCE).then(|| self.drop(reason))
             }
             Step::Reopen => {
+                // The mapping outlives the flow: the next one is known by the same port outside (RFC 4787, REQ-1).
+                let mapping = flow.state.hold.as_mapping();
+                if let Some(mapping) = mapping {
+                    state.masquerading.retain(mapping, NOBODY);
+                }
                 state.end(id, scene.now);
-                Some(self.begin::<F>(state, scene, packet, suspect))
+                let verdict = self.begin::<F>(state, scene, packet, suspect);
+                if let Some(mapping) = mapping {
+                    state.masquerading.release(mapping, NOBODY, scene.now);
+                }
+                Some(verdict)
             }
         }
     }

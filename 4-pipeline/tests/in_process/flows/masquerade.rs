@@ -133,3 +133,19 @@ fn a_tcp_connection_is_followed_through_translation() {
         .pass(NOW, WAN, &from_b(EXTERNAL).tcp(wild, b"evil"))
         .dropped(DropReason::TcpOutOfWindow);
 }
+
+#[test]
+fn rfc4787_req1_a_connection_that_is_opened_again_keeps_its_port() {
+    let mut gateway = Setup::masquerading().gateway();
+    let syn = |sequence| from_a(B).tcp(Tcp { sequence, ..Tcp::syn(5000, 80) }, b"");
+    let out = seen(&gateway.pass(NOW, LAN, &syn(100)).sent(WAN));
+    let refusal = Tcp {
+        acknowledgment: 101,
+        flags: portcullis_wire::tcp::Flags::RST.with(portcullis_wire::tcp::Flags::ACK),
+        ..Tcp::data(80, out.src_port, 0)
+    };
+    gateway.pass(NOW, WAN, &from_b(EXTERNAL).tcp(refusal, b"")).sent(LAN);
+    let again = seen(&gateway.pass(NOW, LAN, &syn(7000)).sent(WAN));
+    assert_eq!(again.src_port, out.src_port);
+    assert_eq!(gateway.flows(), 1);
+}

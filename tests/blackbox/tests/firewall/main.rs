@@ -1,6 +1,7 @@
 //! The zone firewall, seen from the hosts on either side.
 
 mod attacks;
+mod bounds;
 mod change;
 mod fragments;
 mod logging;

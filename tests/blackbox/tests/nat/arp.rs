@@ -1,10 +1,8 @@
 //! External addresses are the gateway's: on the network of its interface it answers for them.
 
-use std::time::Duration;
-
 use portcullis_blackbox::{
-    Forwarder, Host, Lab, Masquerade, Policy, PortForward, Site, StaticNat,
-    by_portcullis_as_by_the_kernel, wait_until,
+    Dial, Forwarder, Host, Lab, Masquerade, Policy, PortForward, Reflector, Site, StaticNat,
+    by_portcullis_as_by_the_kernel,
 };
 
 by_portcullis_as_by_the_kernel! {
@@ -55,27 +53,30 @@ fn external_addresses_answer_arp(forwarder: Forwarder) {
     }
 }
 
-/// The kernel answers neighbour discovery for single addresses only, so there is nothing to compare with.
+/// The kernel answers neighbour discovery for single addresses only: there is nothing to compare with.
 #[test]
 fn external_prefixes_answer_neighbour_discovery() {
     let lab = Lab::new("external_prefixes_answer_neighbour_discovery");
     let policy = Policy {
         statics: vec![StaticNat {
             on: "wan".to_owned(),
-            external: "2001:db8:2:0:8000::/80".to_owned(),
-            internal: "2001:db8:1:0:8000::/80".to_owned(),
+            external: "2001:db8:77::/64".to_owned(),
+            internal: "2001:db8:1::/64".to_owned(),
         }],
         ..Policy::default()
     };
     let site = Site::new(&lab, Forwarder::Portcullis, &policy);
-    site.inside.run("ip address add 2001:db8:1:0:8000::66/64 dev eth0 nodad");
     let mac = site.gateway.control().mac("wan");
+    // The outside takes both for networks of its own wire.
+    site.outside.run("ip -6 route add 2001:db8:77::/64 dev eth0");
+    site.outside.run("ip -6 route add 2001:db8:78::/64 dev eth0");
+    let _outside = Reflector::start(&site.outside, "7000");
+    let external = Dial::udp("[2001:db8:2::2]:7000").seen(&site.inside).ip().to_string();
     site.outside.run("ip -6 neigh flush dev eth0");
-    let _ = site.outside.ping("-c 1 -W 1", "2001:db8:2:0:8000::5");
-    wait_until("the neighbour is known", Duration::from_secs(5), || {
-        site.outside.run("ip -6 neigh show 2001:db8:2:0:8000::5").contains(&mac)
-    });
-    let ping = site.outside.ping("-c 1 -W 1", "2001:db8:2:0:9000::5");
+    let ping = site.outside.ping("-c 2 -i 0.2 -W 2", &external);
+    assert_eq!(ping.received, 2, "{}", ping.said);
+    assert!(site.outside.run(&format!("ip -6 neigh show {external}")).contains(&mac));
+    let ping = site.outside.ping("-c 1 -W 1", "2001:db8:78::5");
     assert_eq!(ping.received, 0, "{}", ping.said);
-    assert!(!site.outside.run("ip -6 neigh show 2001:db8:2:0:9000::5").contains(&mac));
+    assert!(!site.outside.run("ip -6 neigh show 2001:db8:78::5").contains(&mac));
 }

@@ -6,6 +6,7 @@ mod discovery;
 mod forward;
 mod masquerade;
 mod statics;
+mod workers;
 
 use portcullis_blackbox::{Masquerade, Policy};
 
