@@ -15,6 +15,7 @@ use portcullis_wire::build::Frame;
 use portcullis_wire::{Tuple, ipv4};
 
 use crate::cases::{Case, Destinations};
+use crate::rng::Rng;
 use crate::{alloc, policy};
 
 /// Packets in the pool, gone through in turn, as a ring of a device's descriptors would be.
@@ -104,6 +105,14 @@ impl Bench {
             self.generate(at);
             self.pass(at, Instant(clock()));
         }
+        // From now on in another order than that in which they lie in memory.
+        if let Destinations::Flows(all) = &mut self.destinations {
+            let mut rng = Rng::new(2);
+            for last in (1..all.len()).rev() {
+                all.swap(last, rng.below(last + 1));
+            }
+        }
+        self.next = 0;
         self.established = self.counters.ip4.packets.get();
         let there = self.worker.state().map_or(0, |state| state.table().len());
         assert_eq!(there, flows, "dropped: {:?}", self.counters.drops);

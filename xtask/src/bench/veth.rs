@@ -84,11 +84,11 @@ action = "accept"
 
 /// The same for the kernel.
 const NFT: &str = "table ip pc { \
-    chain post { type nat hook postrouting priority 100; oifname wan masquerade; } \
+    chain post { type nat hook postrouting priority 100; oifname wan masquerade; }; \
     chain forward { type filter hook forward priority 0; policy drop; \
         ct state established,related accept; iifname lan accept; ip protocol icmp accept; } }";
 
-/// Alternates between the three, and puts them side by side.
+/// Alternates between all of them, and puts them side by side.
 pub(crate) fn run(rounds: usize) -> Result<String, String> {
     run_program(&cargo(), &["build", "--quiet", "--release", "-p", "portcullis"])?;
     unwind_on_interrupts();
