@@ -9,4 +9,5 @@ mod flow_hash;
 mod fragment;
 mod icmp_error;
 mod offload;
+mod translate;
 mod views;
