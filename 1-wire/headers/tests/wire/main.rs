@@ -1,9 +1,11 @@
 //! The wire layer from outside: against plain reference computations, properties, and etherparse as
 //! somebody else's parser.
 
+mod answers;
 mod checksum;
 mod common;
 mod corpus;
+mod dissect;
 mod exercise;
 mod flow_hash;
 mod fragment;
