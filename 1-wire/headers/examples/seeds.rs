@@ -20,8 +20,7 @@ fn main() -> io::Result<()> {
     write(&corpus.join("parse"), &[frames.clone(), damaged(&frames)].concat())?;
     write(&corpus.join("icmp_error"), &[frames.clone(), damaged(&frames)].concat())?;
     write(&corpus.join("fragment"), &for_fragments())?;
-    write(&corpus.join("offload"), &for_offload())?;
-    write(&corpus.join("translate"), &for_translation(frames))
+    write(&corpus.join("offload"), &for_offload())
 }
 
 fn write(folder: &Path, seeds: &Seeds) -> io::Result<()> {
@@ -89,28 +88,6 @@ fn damaged(frames: &Seeds) -> Seeds {
         seeds.push((format!("{name}-changed"), changed));
     }
     seeds
-}
-
-/// A place in the frame, a port, flags; and a frame.
-fn for_translation(mut frames: Seeds) -> Seeds {
-    let syn = Tcp { options: vec![1, 2, 4, 5, 180], ..Tcp::syn(1024, 80) };
-    let about_tcp = v4().options(&[1; 40]).tcp(syn.clone(), b"");
-    let about_echo = v4().echo(Echo::Request, 7, 1, b"ping");
-    frames.extend(named(vec![
-        ("v4-echo-reply", v4().echo(Echo::Reply, 7, 1, b"pong")),
-        ("v4-syn-odd", v4().options(&[1; 4]).tcp(syn.clone(), b"")),
-        ("v4-reset", v4().tcp(Tcp { flags: Flags::RST, ..syn }, b"")),
-        ("v4-udp-lite", v4().raw(IpProtocol(136), &[0, 1, 0, 2, 0, 8, 1, 2])),
-        ("v4-about-tcp", v4().icmp(3, 4, [0, 0, 5, 0], &about_tcp[14..])),
-        ("v4-about-echo", v4().icmp(11, 0, [0; 4], &about_echo[14..][..28])),
-    ]));
-    frames.extend(damaged(&frames));
-    let start = |name: &str| if name.starts_with("v6") { 54 } else { 34 };
-    let inputs = frames.into_iter().enumerate().map(|(index, (name, frame))| {
-        let prefix = [start(&name), 0x13, 0x88, index as u8 & 1];
-        (name, [&prefix, frame.as_slice()].concat())
-    });
-    inputs.collect()
 }
 
 /// The MTU's choice and a frame.

@@ -2,6 +2,7 @@
 //! somebody else's parser.
 
 mod answers;
+mod anywhere;
 mod checksum;
 mod common;
 mod corpus;
@@ -11,5 +12,5 @@ mod flow_hash;
 mod fragment;
 mod icmp_error;
 mod offload;
-mod translate;
+mod rewrite;
 mod views;

@@ -5,4 +5,3 @@ pub(crate) mod fragment;
 pub(crate) mod icmp_error;
 pub(crate) mod offload;
 pub(crate) mod parse;
-pub(crate) mod translate;

@@ -7,7 +7,7 @@ use portcullis_wire::rewrite::{Rewrite4, rewrite6, translate_error4, translate_e
 use portcullis_wire::{Tuple, ipv4, mss, proxy, reset};
 
 /// Bytes before the frame: where an upper header might be, a port, and flags.
-pub(crate) const PREFIX: usize = 4;
+const PREFIX: usize = 4;
 
 /// Does with a frame all that a translation does, at the right place and at any.
 pub(crate) fn exercise(input: &[u8]) {
