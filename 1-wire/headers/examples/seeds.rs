@@ -19,6 +19,7 @@ fn main() -> io::Result<()> {
     let frames = frames();
     write(&corpus.join("parse"), &[frames.clone(), damaged(&frames)].concat())?;
     write(&corpus.join("icmp_error"), &[frames.clone(), damaged(&frames)].concat())?;
+    write(&corpus.join("translate"), &[frames.clone(), damaged(&frames)].concat())?;
     write(&corpus.join("fragment"), &for_fragments())?;
     write(&corpus.join("offload"), &for_offload())
 }

@@ -170,7 +170,7 @@ pub struct Meta {
     /// The ports of a later fragment, which has none of its own, once its first one is known.
     pub ports: Ports,
     /// The source that a packet had before it was translated on its way to another inside host
-    /// (hairpin, RFC 4787, 6), as a number; 0 in every other packet.
+    /// (hairpin, RFC 4787, 6), as a number, or 1 for one of IPv6; 0 in every other packet.
     pub hairpin: u32,
 }
 

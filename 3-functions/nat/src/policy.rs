@@ -309,8 +309,16 @@ impl NatPolicy {
         !self.forwards.is_empty() || !self.by_external.is_empty()
     }
 
+    /// The same for IPv6 (RFC 6296, 4.3).
+    #[must_use]
+    pub fn hairpin_via6(&self, rx: IfIndex, dst: u128) -> Option<IfIndex> {
+        let (on, _) = self.statics6.iter().find(|(on, npt)| *on != rx && npt.is_external(dst))?;
+        Some(*on)
+    }
+
     /// The inside address of an external IPv6 one.
-    pub(crate) fn inside6(&self, address: u128) -> Option<u128> {
+    #[must_use]
+    pub fn inside6(&self, address: u128) -> Option<u128> {
         let (_, npt) = self.statics6.iter().find(|(_, npt)| npt.is_external(address))?;
         npt.to_internal(address)
     }

@@ -90,7 +90,7 @@ impl Worker {
         if redirect.is_none() && tx != IfIndex::NONE && F::is_pool(policy, tuple.dst) {
             return Admitted::Refused(self.drop(DropReason::NatNoMapping));
         }
-        let src = F::hairpin_source(packet.meta().hairpin).unwrap_or(tuple.src);
+        let src = F::first_source(policy, packet.meta().hairpin, tuple.src);
         let ports = Ports { src: tuple.ports.src, dst: port };
         let asked = Tuple { src, dst, ports, protocol: tuple.protocol };
         let decision = ask_rules::<F>(policy, rx, tx, asked);
@@ -177,7 +177,7 @@ impl Worker {
         if tx == IfIndex::NONE {
             bits |= LineFlags::LOCAL;
         }
-        let source = F::hairpin_source(packet.meta().hairpin).unwrap_or(tuple.src);
+        let source = F::first_source(policy, packet.meta().hairpin, tuple.src);
         let opening = Opening {
             tuple,
             translated,

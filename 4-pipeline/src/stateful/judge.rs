@@ -58,9 +58,9 @@ pub(crate) trait Translate: Track {
     fn hairpin_via(policy: &Policy, rx: IfIndex, tuple: &Tuple<Self::Addr>) -> Option<IfIndex>;
     /// The inside host behind the source of a packet that was translated already.
     fn inside_source(state: &State, policy: &Policy, tuple: &Tuple<Self::Addr>) -> Self::Addr;
-    /// A hairpinned packet's first source, as its metadata has it.
-    fn hairpin_source(meta: u32) -> Option<Self::Addr>;
-    /// The same, to be written there.
+    /// The first source of a packet that has this one now: another one if its metadata says that it is hairpinned.
+    fn first_source(policy: &Policy, meta: u32, src: Self::Addr) -> Self::Addr;
+    /// What the metadata of a hairpinned packet say.
     fn as_hairpin(source: Self::Addr) -> u32;
     /// A port for a masqueraded flow.
     fn map(
@@ -139,8 +139,8 @@ impl Translate for V4 {
         }
     }
 
-    fn hairpin_source(meta: u32) -> Option<u32> {
-        (meta != 0).then_some(meta)
+    fn first_source(_: &Policy, meta: u32, src: u32) -> u32 {
+        if meta == 0 { src } else { meta }
     }
 
     fn as_hairpin(source: u32) -> u32 {
@@ -190,7 +190,8 @@ impl Translate for V6 {
         arrival: Arrival,
         tuple: &Tuple<u128>,
     ) -> Result<Option<Redirect<u128>>, DropReason> {
-        let Some(translated) = policy.nat.destination6(arrival.rx, tuple.dst) else {
+        let rx = policy.nat.hairpin_via6(arrival.rx, tuple.dst).unwrap_or(arrival.rx);
+        let Some(translated) = policy.nat.destination6(rx, tuple.dst) else {
             return Ok(None);
         };
         let dst = translated.ok_or(DropReason::NatUntranslatable)?;
@@ -206,20 +207,21 @@ impl Translate for V6 {
         }
     }
 
-    fn hairpin_via(_: &Policy, _: IfIndex, _: &Tuple<u128>) -> Option<IfIndex> {
-        None
+    fn hairpin_via(policy: &Policy, rx: IfIndex, tuple: &Tuple<u128>) -> Option<IfIndex> {
+        policy.nat.hairpin_via6(rx, tuple.dst)
     }
 
-    fn inside_source(_: &State, _: &Policy, tuple: &Tuple<u128>) -> u128 {
-        tuple.src
+    fn inside_source(_: &State, policy: &Policy, tuple: &Tuple<u128>) -> u128 {
+        policy.nat.inside6(tuple.src).unwrap_or(tuple.src)
     }
 
-    fn hairpin_source(_: u32) -> Option<u128> {
-        None
+    /// The address can be told from the external one, so the metadata only say that there is one.
+    fn first_source(policy: &Policy, meta: u32, src: u128) -> u128 {
+        if meta == 0 { src } else { policy.nat.inside6(src).unwrap_or(src) }
     }
 
     fn as_hairpin(_: u128) -> u32 {
-        0
+        1
     }
 
     fn map(

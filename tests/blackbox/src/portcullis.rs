@@ -72,19 +72,15 @@ impl Portcullis {
 
     #[track_caller]
     fn wait_until_ready(&mut self) {
-        wait_until(
-            "portcullis is ready and answers on its socket",
-            Duration::from_secs(20),
-            || {
-                if let Some(status) = self.running.ended() {
-                    panic!("portcullis ended: {status}\n{}", self.running.log());
-                }
-                // It answers before it has read all routes and neighbours.
-                self.running.log().contains("INFO ready")
-                    && self.socket.exists()
-                    && self.ask("interfaces").status.success()
-            },
-        );
+        wait_until("portcullis answers on its socket", Duration::from_secs(20), || {
+            if let Some(status) = self.running.ended() {
+                panic!("portcullis ended: {status}\n{}", self.running.log());
+            }
+            // It answers before it has read all routes and neighbours.
+            self.running.log().contains("INFO ready")
+                && self.socket.exists()
+                && self.ask("interfaces").status.success()
+        });
     }
 
     /// The process that was started, the parent of all others.

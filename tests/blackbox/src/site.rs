@@ -6,6 +6,7 @@ use crate::forwarder::{AntiSpoofing, Forwarder, Gateway, Plan, Port};
 use crate::host::{Host, link};
 use crate::lab::Lab;
 use crate::policy::Policy;
+use crate::wait::wait_until;
 
 /// What may differ from one site to the next.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +112,10 @@ impl Site {
                 outside.reaches_within(Duration::from_secs(10), address);
             }
         }
+        wait_until("the gateway knows of its links", Duration::from_secs(10), || {
+            let interfaces = gateway.show("interfaces").unwrap_or_default();
+            interfaces.iter().all(|it| it["carrier"] == true && it["admin_up"] == true)
+        });
         Self { inside, second, outside, gateway }
     }
 }

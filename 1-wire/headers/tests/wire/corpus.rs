@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::exercise::{fragment, icmp_error, offload, parse};
+use crate::exercise::{fragment, icmp_error, offload, parse, translate};
 
 /// Feeds every input of a corpus, whole and cut short, to what its target runs.
 fn replay(target: &str, exercise: fn(&[u8])) {
@@ -38,4 +38,9 @@ fn the_icmp_error_corpus_breaks_nothing() {
 #[test]
 fn the_fragment_corpus_breaks_nothing() {
     replay("fragment", fragment::exercise);
+}
+
+#[test]
+fn the_translate_corpus_breaks_nothing() {
+    replay("translate", translate::exercise);
 }

@@ -10,8 +10,8 @@ use portcullis_wire::tcp::Flags;
 use portcullis_wire::{IpProtocol, Tuple, icmp_port};
 use proptest::prelude::*;
 
-use crate::common::{DST4, DST6, SRC4, SRC6, v4, v6};
 use crate::anywhere::exercise;
+use crate::common::{DST4, DST6, SRC4, SRC6, v4, v6};
 
 const UDP_LITE: IpProtocol = IpProtocol(136);
 const DCCP: IpProtocol = IpProtocol(33);

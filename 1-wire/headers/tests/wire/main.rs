@@ -13,4 +13,5 @@ mod fragment;
 mod icmp_error;
 mod offload;
 mod rewrite;
+mod translate;
 mod views;

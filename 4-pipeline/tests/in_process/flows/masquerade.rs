@@ -54,6 +54,21 @@ fn rfc4787_req8_a_mapping_is_open_to_all_or_to_those_that_were_sent_to() {
 }
 
 #[test]
+fn rfc6888_req6_excepted_destinations_see_the_inside_address() {
+    let mut setup = Setup::masquerading();
+    setup.nat.masquerades[0].except = vec!["192.0.2.2/32".parse().expect("a network")];
+    let mut gateway = setup.gateway();
+    for _ in 0..2 {
+        let out = seen(&gateway.pass(NOW, LAN, &from_a(B).udp(4000, 53, b"query")).sent(WAN));
+        assert_eq!((out.src, out.src_port), (A, 4000));
+        let answer = from_b(A).udp(53, 4000, b"answer");
+        assert_eq!(seen(&gateway.pass(NOW, WAN, &answer).sent(LAN)).src, B);
+    }
+    let other = seen(&gateway.pass(NOW, LAN, &from_a(C).udp(4000, 53, b"query")).sent(WAN));
+    assert_eq!(other.src, EXTERNAL);
+}
+
+#[test]
 fn an_external_address_without_a_mapping_leads_nowhere() {
     let mut gateway = Setup::masquerading().gateway();
     let frame = from_b(EXTERNAL).udp(53, 5000, b"x");

@@ -2,13 +2,16 @@
 //! external addresses on a link.
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use portcullis_firewall::{AddressRange, RuleSpec, RulesSpec};
 use portcullis_nat::{NatSpec, Static6Spec};
 use portcullis_packet::{DropReason, Mac};
 use portcullis_routing::NextHop;
 use portcullis_wire::IpProtocol;
 use portcullis_wire::build::{Echo, Frame, Tcp, arp_reply, arp_request};
 
-use super::setup::{A, B, EXTERNAL, Setup, forward, from_a, from_b, masquerade, seen, static4};
+use super::setup::{
+    A, B, EXTERNAL, INSIDE, Setup, forward, from_a, from_b, masquerade, rule, rules, seen, static4,
+};
 use crate::answer::Answer;
 use crate::gateway::{Gateway, LAN, LAN_MAC, WAN, WAN_MAC};
 use crate::reasons::{B6, NOW};
@@ -62,13 +65,17 @@ const HOST6: [u8; 16] = [0xfd, 1, 2, 3, 4, 5, 0, 1, 0, 0, 0, 0, 0, 0, 0x12, 0x34
 const EXTERNAL6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0xd5, 0x50, 0, 0, 0, 0, 0, 0, 0x12, 0x34];
 
 fn prefixes() -> Gateway {
+    prefixes_and(None)
+}
+
+fn prefixes_and(rules: Option<RulesSpec>) -> Gateway {
     let npt = Static6Spec {
         on: WAN,
         external: "2001:db8:1::/48".parse().expect("a prefix"),
         internal: INSIDE6.parse().expect("a prefix"),
     };
     let nat = NatSpec { statics6: vec![npt], ..NatSpec::default() };
-    let mut gateway = Setup { nat, ..Setup::default() }.gateway();
+    let mut gateway = Setup { nat, rules, ..Setup::default() }.gateway();
     gateway.route(INSIDE6, NextHop::Attached { interface: LAN });
     gateway.learn(LAN, HOST6.into(), A_MAC);
     gateway
@@ -144,6 +151,30 @@ fn an_answer_finds_its_flow_through_prefix_translation() {
     let answer = from_outside6().udp(53, 4000, b"answer");
     assert_eq!(seen6(&gateway.pass(NOW, WAN, &answer).sent(LAN)).1, HOST6);
     assert_eq!(gateway.flows(), 1);
+}
+
+#[test]
+fn rfc6296_hosts_behind_a_prefix_reach_each_other_by_it() {
+    const OTHER6: [u8; 16] = [0xfd, 1, 2, 3, 4, 5, 0, 2, 0, 0, 0, 0, 0, 0, 0, 5];
+    const EXTERNAL_OTHER6: [u8; 16] =
+        [0x20, 1, 0xd, 0xb8, 0, 1, 0xd5, 0x51, 0, 0, 0, 0, 0, 0, 0, 5];
+    let other = u128::from_be_bytes(OTHER6);
+    let source = Some(vec![AddressRange::V6(other..=other)]);
+    let only_other = RuleSpec { source, ..rule("other", INSIDE, INSIDE) };
+    let mut gateway = prefixes_and(Some(rules(vec![only_other])));
+    gateway.learn(LAN, OTHER6.into(), A_MAC);
+    let there = Frame::v6(OTHER6, EXTERNAL6).macs(A_MAC, LAN_MAC).udp(4000, 53, b"query");
+    let back = Frame::v6(HOST6, EXTERNAL_OTHER6).macs(A_MAC, LAN_MAC).udp(53, 4000, b"answer");
+    for _ in 0..2 {
+        let (src, dst, sum) = seen6(&gateway.pass(NOW, LAN, &there).sent(LAN));
+        assert_eq!((src, dst, sum), (EXTERNAL_OTHER6, HOST6, seen6(&there).2));
+        let (src, dst, sum) = seen6(&gateway.pass(NOW, LAN, &back).sent(LAN));
+        assert_eq!((src, dst, sum), (EXTERNAL6, OTHER6, seen6(&back).2));
+        assert_eq!(gateway.flows(), 2);
+    }
+    // The rules know hosts by their own addresses.
+    let unasked = Frame::v6(HOST6, EXTERNAL_OTHER6).macs(A_MAC, LAN_MAC).udp(1, 2, b"x");
+    gateway.pass(NOW, LAN, &unasked).dropped(DropReason::FirewallDrop);
 }
 
 #[test]

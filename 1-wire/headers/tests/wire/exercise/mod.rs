@@ -5,3 +5,4 @@ pub(crate) mod fragment;
 pub(crate) mod icmp_error;
 pub(crate) mod offload;
 pub(crate) mod parse;
+pub(crate) mod translate;
