@@ -49,6 +49,25 @@ const fn mend(checksum: u16, delta: u16) -> u16 {
     !fold(!checksum as u32 + delta as u32)
 }
 
+/// The same of a header with ports.
+#[inline(always)]
+const fn mend_with_ports(checksum: u16, delta: u16, zero_is_none: bool) -> u16 {
+    if zero_is_none && checksum == 0 {
+        return 0;
+    }
+    match mend(checksum, delta) {
+        // RFC 768: zero says that there is none.
+        0 if zero_is_none => 0xffff,
+        new => new,
+    }
+}
+
+/// Whether the checksum of the header that begins at `upper` is left to a device.
+#[inline(always)]
+const fn is_partial(offload: Offload, upper: usize) -> bool {
+    offload.needs_csum && offload.csum_start as usize == upper
+}
+
 const fn word(ports: Ports) -> u32 {
     (ports.src as u32) << 16 | ports.dst as u32
 }
@@ -98,7 +117,8 @@ impl Rewrite4 {
     }
 
     /// Translates a packet whose upper header begins at `upper`. `later` says that it is a later fragment, which
-    /// has none. Where a device is to complete the checksum, its field has the pseudo header's sum only.
+    /// has none. Where a device is to complete the checksum, its field has the pseudo header's sum only; but what
+    /// is to be completed may be the checksum of a tunnel's inner packet, and this one whole.
     #[inline(always)]
     pub fn apply(
         &self,
@@ -125,33 +145,35 @@ impl Rewrite4 {
                 }
                 let Some(field) = pair(frame, upper + checksum) else { return };
                 let old = u16::from_be_bytes(*field);
-                *field = if offload.needs_csum {
+                *field = if is_partial(offload, upper) {
                     fold(u32::from(old) + u32::from(self.address_delta))
-                } else if zero_is_none && old == 0 {
-                    0
                 } else {
-                    match mend(old, self.delta) {
-                        // RFC 768: zero says that there is none.
-                        0 if zero_is_none => 0xffff,
-                        new => new,
-                    }
+                    mend_with_ports(old, self.delta, zero_is_none)
                 }
                 .to_be_bytes();
             }
-            Mend::Icmp => self.apply_icmp(frame, upper),
+            Mend::Icmp => self.apply_icmp(frame, upper, is_partial(offload, upper)),
             Mend::Nothing => {}
         }
     }
 
-    fn apply_icmp(&self, frame: &mut [u8], upper: usize) {
+    fn apply_icmp(&self, frame: &mut [u8], upper: usize, is_partial: bool) {
         let header = frame.get_mut(upper..).and_then(<[u8]>::first_chunk_mut::<8>);
         let Some(header) = header else { return };
         let id = if is_request(header[0]) { self.ports.src } else { self.ports.dst };
         let old = u16::from_be_bytes([header[4], header[5]]);
-        let delta = fold(u32::from(!old) + u32::from(id));
-        let checksum = mend(u16::from_be_bytes([header[2], header[3]]), delta);
-        [header[2], header[3]] = checksum.to_be_bytes();
         [header[4], header[5]] = id.to_be_bytes();
+        // There is no pseudo header: a partial checksum knows nothing of what has changed.
+        if is_partial {
+            return;
+        }
+        let delta = fold(u32::from(!old) + u32::from(id));
+        let checksum = match mend(u16::from_be_bytes([header[2], header[3]]), delta) {
+            // All that is summed may be zeros: their checksum is this one, which is right of others as well.
+            0 if header[0] == 0 && id == 0 => 0xffff,
+            new => new,
+        };
+        [header[2], header[3]] = checksum.to_be_bytes();
     }
 }
 
@@ -215,12 +237,10 @@ fn quoted_transport(upper: &mut [u8], protocol: IpProtocol, translated: &Rewrite
             }
             if let Some(field) = pair(upper, checksum) {
                 let old = u16::from_be_bytes(*field);
-                if !(zero_is_none && old == 0) {
-                    *field = mend(old, translated.delta).to_be_bytes();
-                }
+                *field = mend_with_ports(old, translated.delta, zero_is_none).to_be_bytes();
             }
         }
-        Mend::Icmp => translated.apply_icmp(upper, 0),
+        Mend::Icmp => translated.apply_icmp(upper, 0, false),
         Mend::Nothing => {}
     }
 }
