@@ -1,5 +1,8 @@
 //! What the configuration says of translation, compiled for lookups.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use ipnet::Ipv4Net;
 use portcullis_packet::IfIndex;
 use portcullis_wire::{IpProtocol, Tuple};
@@ -81,6 +84,8 @@ struct Forward {
     internal: u32,
     internal_first_port: u16,
     hairpin: bool,
+    /// Its place in the spec.
+    place: usize,
 }
 
 type PortKey = (u8, u32, u16);
@@ -92,6 +97,8 @@ pub struct NatPolicy {
     masquerades: Vec<Masquerade>,
     /// By protocol, external address and first port. Of two interfaces' forwards to the same, both are there.
     forwards: Vec<(PortKey, Forward)>,
+    /// Flows that each forward of the spec has let in, of all workers: they are few, compared to packets.
+    forwarded: Arc<[AtomicU64]>,
     by_external: Vec<(u32, Pair)>,
     by_internal: Vec<(u32, Pair)>,
     statics6: Vec<(IfIndex, Npt)>,
@@ -114,7 +121,7 @@ impl NatPolicy {
                 except: Ranges::of_nets(&masquerade.except),
             })
             .collect();
-        let mut forwards: Vec<_> = spec.forwards.iter().map(forward).collect();
+        let mut forwards: Vec<_> = spec.forwards.iter().enumerate().map(forward).collect();
         forwards.sort_by_key(|&(key, forward)| (key, forward.ingress));
         let pair = |external: &Ipv4Net, internal: &Ipv4Net, on| Pair {
             on,
@@ -135,6 +142,7 @@ impl NatPolicy {
             sources: Ranges::of_nets(spec.masquerades.iter().flat_map(|m| &m.sources)),
             external4: external(&spec),
             masquerades,
+            forwarded: forwards.iter().map(|_| AtomicU64::new(0)).collect(),
             forwards,
             by_external,
             by_internal,
@@ -213,6 +221,30 @@ impl NatPolicy {
         let pair = self.pair_of_external(tuple.dst).filter(|pair| pair.on == rx)?;
         let address = pair.internal + (tuple.dst - pair.external);
         Some(Destination4 { address, port: tuple.ports.dst, kind: DestinationKind::Static })
+    }
+
+    /// Notes that a flow began that came in by `rx`, or from inside, and is forwarded.
+    pub fn count_forwarded(&self, rx: IfIndex, tuple: &Tuple<u32>) {
+        let here = self.forwarded(tuple, |forward| forward.ingress == rx);
+        let forward = here.or_else(|| self.forwarded(tuple, |forward| forward.hairpin));
+        if let Some(count) = forward.and_then(|forward| self.forwarded.get(forward.place)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Flows that the forward at this place of the spec has let in.
+    #[must_use]
+    pub fn forwarded_flows(&self, place: usize) -> u64 {
+        self.forwarded.get(place).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Goes on counting where another policy's equal forwards are.
+    pub fn count_on_from(&self, old: &Self) {
+        for (spec, count) in self.spec.forwards.iter().zip(&*self.forwarded) {
+            if let Some(place) = old.spec.forwards.iter().position(|other| other == spec) {
+                count.store(old.forwarded_flows(place), Ordering::Relaxed);
+            }
+        }
     }
 
     /// How a source is translated that is to leave by `tx` for `dst`.
@@ -330,7 +362,7 @@ impl NatPolicy {
     }
 }
 
-fn forward(spec: &ForwardSpec) -> (PortKey, Forward) {
+fn forward((place, spec): (usize, &ForwardSpec)) -> (PortKey, Forward) {
     let key = (spec.protocol.0, spec.external, *spec.external_ports.start());
     let forward = Forward {
         ingress: spec.ingress,
@@ -339,6 +371,7 @@ fn forward(spec: &ForwardSpec) -> (PortKey, Forward) {
         internal: spec.internal,
         internal_first_port: spec.internal_first_port,
         hairpin: spec.hairpin,
+        place,
     };
     (key, forward)
 }
@@ -368,4 +401,46 @@ fn external(spec: &NatSpec) -> Vec<(IfIndex, Ranges)> {
 #[inline]
 pub(crate) const fn has_ports(protocol: IpProtocol) -> bool {
     matches!(protocol, IpProtocol::TCP | IpProtocol::UDP | IpProtocol::ICMP)
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_packet::Ports;
+
+    use super::*;
+
+    fn forward_to(internal: u32, external_ports: std::ops::RangeInclusive<u16>) -> ForwardSpec {
+        ForwardSpec {
+            ingress: IfIndex(0),
+            protocol: IpProtocol::TCP,
+            external: 1,
+            external_ports,
+            internal,
+            internal_first_port: 1000,
+            hairpin: true,
+        }
+    }
+
+    fn compiled(forwards: Vec<ForwardSpec>) -> NatPolicy {
+        NatPolicy::new(NatSpec { forwards, ..NatSpec::default() })
+    }
+
+    #[test]
+    fn a_forward_counts_its_flows_on_wherever_another_policy_has_it() {
+        let (one, two) = (forward_to(10, 80..=89), forward_to(11, 20..=20));
+        let policy = compiled(vec![one.clone(), two.clone()]);
+        let to = |port| {
+            let ports = Ports { src: 5, dst: port };
+            Tuple { src: 9, dst: 1, ports, protocol: IpProtocol::TCP }
+        };
+        for port in [80, 89, 85, 20, 90] {
+            policy.count_forwarded(IfIndex(0), &to(port));
+        }
+        policy.count_forwarded(IfIndex(3), &to(81));
+        assert_eq!((policy.forwarded_flows(0), policy.forwarded_flows(1)), (4, 1));
+        let next = compiled(vec![forward_to(12, 443..=443), two, one]);
+        next.count_on_from(&policy);
+        let counts: Vec<_> = (0..4).map(|place| next.forwarded_flows(place)).collect();
+        assert_eq!(counts, [0, 1, 4, 0]);
+    }
 }

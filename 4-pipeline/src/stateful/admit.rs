@@ -197,6 +197,9 @@ impl Worker {
                 if second_half {
                     set_again::<F>(state, found, Direction::Reply);
                 }
+                if redirect.is_some_and(|to| to.by == Translation::Forward) {
+                    F::count_redirected(policy, packet.meta().rx_if, &tuple);
+                }
                 Admitted::Flow(found, fate)
             }
             Err(_) if !enforces => Admitted::Flowless(fate),

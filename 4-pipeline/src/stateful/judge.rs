@@ -51,6 +51,8 @@ pub(crate) trait Translate: Track {
         arrival: Arrival,
         tuple: &Tuple<Self::Addr>,
     ) -> Result<Option<Redirect<Self::Addr>>, DropReason>;
+    /// Notes that a flow began whose destination is translated.
+    fn count_redirected(policy: &Policy, rx: IfIndex, tuple: &Tuple<Self::Addr>);
     /// Who it is from, for hosts behind an interface.
     fn new_source(policy: &Policy, tx: IfIndex, tuple: &Tuple<Self::Addr>)
     -> NewSource<Self::Addr>;
@@ -111,6 +113,10 @@ impl Translate for V4 {
                 mapping: Some(id),
             })),
         }
+    }
+
+    fn count_redirected(policy: &Policy, rx: IfIndex, tuple: &Tuple<u32>) {
+        policy.nat.count_forwarded(rx, tuple);
     }
 
     fn new_source(policy: &Policy, tx: IfIndex, tuple: &Tuple<u32>) -> NewSource<u32> {
@@ -198,6 +204,8 @@ impl Translate for V6 {
         let (port, by) = (tuple.ports.dst, Translation::Static);
         Ok(Some(Redirect { dst, port, by, mapping: None }))
     }
+
+    fn count_redirected(_: &Policy, _: IfIndex, _: &Tuple<u128>) {}
 
     fn new_source(policy: &Policy, tx: IfIndex, tuple: &Tuple<u128>) -> NewSource<u128> {
         match policy.nat.source6(tx, tuple.src) {

@@ -121,6 +121,7 @@ impl Configurations {
         }
         let number = running.policy.number.wrapping_add(1);
         let policy = Arc::new(policy::compile(&new, number, self.workers, self.seed));
+        policy.nat.count_on_from(&running.policy.nat);
         if policy.is_stateful() && running.equipped == 0 {
             self.equip(&new).await?;
             running.equipped = policy.flows;

@@ -133,17 +133,19 @@ impl Control {
         query: &NatQuery,
         reply: &mut Reply<'_>,
     ) -> Result<(), AnswerError> {
-        let config = self.configurations.running().await.config.clone();
+        let running = self.configurations.running().await;
+        let (config, policy) = (running.config.clone(), running.policy.clone());
+        drop(running);
         for row in self.pools(&config).await? {
             reply.row(&row).await?;
         }
-        for forward in &config.nat().forwards {
+        for (place, forward) in config.nat().forwards.iter().enumerate() {
             let row = NatRow::Forward {
                 interface: forward.interface.to_string(),
                 protocol: forward.protocol.to_string(),
                 destination: forward.destination.to_string(),
                 to: forward.to.to_string(),
-                hits: None,
+                hits: Some(policy.nat.forwarded_flows(place)),
             };
             reply.row(&row).await?;
         }

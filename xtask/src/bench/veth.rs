@@ -86,7 +86,7 @@ action = "accept"
 const NFT: &str = "table ip pc { \
     chain post { type nat hook postrouting priority 100; oifname wan masquerade; }; \
     chain forward { type filter hook forward priority 0; policy drop; \
-        ct state established,related accept; iifname lan accept; ip protocol icmp accept; } }";
+        ct state established,related accept; iifname lan accept; ip protocol icmp accept; }; }";
 
 /// Alternates between all of them, and puts them side by side.
 pub(crate) fn run(rounds: usize) -> Result<String, String> {

@@ -128,6 +128,7 @@ fn mappings_pools_and_forwards_are_shown() {
     let forward = row(&rows, &[("kind", "forward".into())]);
     assert_eq!(forward["destination"], "203.0.113.1:8443");
     assert_eq!(forward["to"], "10.1.0.3:443");
+    assert_eq!(forward["hits"], 1, "{forward:#}");
     let fixed = row(&rows, &[("kind", "static".into())]);
     assert_eq!(fixed["external"], "203.0.113.64/28");
     assert_eq!(fixed["internal"], "10.1.0.64/28");
