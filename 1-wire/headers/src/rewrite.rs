@@ -87,8 +87,9 @@ enum Mend {
 const fn how(protocol: IpProtocol) -> Mend {
     match protocol {
         IpProtocol::TCP => Mend::Ports { checksum: 16, zero_is_none: false },
-        IpProtocol::UDP => Mend::Ports { checksum: 6, zero_is_none: true },
-        UDP_LITE | DCCP => Mend::Ports { checksum: 6, zero_is_none: false },
+        // Of UDP-Lite none is forbidden, but a zero that was computed is sent as ones as well (RFC 3828, 3.1).
+        IpProtocol::UDP | UDP_LITE => Mend::Ports { checksum: 6, zero_is_none: true },
+        DCCP => Mend::Ports { checksum: 6, zero_is_none: false },
         IpProtocol::ICMP => Mend::Icmp,
         // SCTP's CRC covers its ports, but no addresses: it is translated by address alone.
         _ => Mend::Nothing,
@@ -160,6 +161,10 @@ impl Rewrite4 {
     fn apply_icmp(&self, frame: &mut [u8], upper: usize, is_partial: bool) {
         let header = frame.get_mut(upper..).and_then(<[u8]>::first_chunk_mut::<8>);
         let Some(header) = header else { return };
+        // Only queries have an identifier there (RFC 5508, 3).
+        if !is_query(header[0]) {
+            return;
+        }
         let id = if is_request(header[0]) { self.ports.src } else { self.ports.dst };
         let old = u16::from_be_bytes([header[4], header[5]]);
         [header[4], header[5]] = id.to_be_bytes();
@@ -175,6 +180,10 @@ impl Rewrite4 {
         };
         [header[2], header[3]] = checksum.to_be_bytes();
     }
+}
+
+const fn is_query(kind: u8) -> bool {
+    is_request(kind) || matches!(kind, 0 | 14 | 16 | 18)
 }
 
 const fn is_request(kind: u8) -> bool {

@@ -16,7 +16,7 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
 
 /// Sound frames of every kind that is translated.
 fn sound() -> impl Strategy<Value = Vec<u8>> {
-    (0..9u8, any::<u16>(), any::<u16>(), payload()).prop_map(|(kind, a, b, payload)| {
+    (0..10u8, any::<u16>(), any::<u16>(), payload()).prop_map(|(kind, a, b, payload)| {
         let quoted = v4().udp(a, b, &payload);
         let quoted6 = v6().udp(a, b, &payload);
         match kind {
@@ -28,6 +28,7 @@ fn sound() -> impl Strategy<Value = Vec<u8>> {
             5 => v4().fragment(0, true).udp(a, b, &payload),
             6 => v6().icmp(1, 0, [0; 4], &quoted6[14..]),
             7 => v6().tcp(Tcp::syn(a, b), b""),
+            8 => v4().icmp(42, 0, [a as u8, b as u8, 1, 1], &payload),
             _ => v4().options(&[1, 1, 1, 0]).udp(a, b, &payload),
         }
     })
@@ -100,6 +101,28 @@ fn a_udp_checksum_of_zero_stays_zero_and_none_becomes_zero() {
         let mut frame = v4().udp(1, 2, b"x");
         let to = Tuple { ports: Ports { src: port, dst: 2 }, ..from };
         Rewrite4::new(&from, &to).apply(&mut frame, 34, IpProtocol::UDP, Offload::NONE, false);
+        assert_ne!(frame[40..42], [0, 0], "{port}");
+    }
+}
+
+#[test]
+fn a_message_that_is_no_query_has_no_identifier_to_translate() {
+    // An extended echo request (RFC 8335), of which the gateway knows nothing.
+    let mut frame = v4().icmp(42, 0, [0x12, 0x34, 1, 0], b"probe");
+    let seen = dissect::v4(&frame).expect("sound");
+    let to = Tuple { src: 7, ..seen.tuple };
+    Rewrite4::new(&seen.tuple, &to).apply(&mut frame, 34, IpProtocol::ICMP, Offload::NONE, false);
+    assert_eq!(frame[38..42], [0x12, 0x34, 1, 0]);
+    assert!(checksums_are_right(&frame));
+}
+
+#[test]
+fn a_checksum_of_udp_lite_never_becomes_zero() {
+    for port in 0..=u16::MAX {
+        let mut frame = v4().raw(IpProtocol(136), &[0, 1, 0, 2, 0, 8, 0xab, 0xcd]);
+        let from = dissect::v4(&frame).expect("sound").tuple;
+        let to = Tuple { ports: Ports { src: port, dst: 2 }, ..from };
+        Rewrite4::new(&from, &to).apply(&mut frame, 34, IpProtocol(136), Offload::NONE, false);
         assert_ne!(frame[40..42], [0, 0], "{port}");
     }
 }
