@@ -10,11 +10,18 @@ use crate::{EtherType, IpProtocol, arp, ethernet, ipv6};
 
 const L3: usize = ethernet::LEN;
 
+/// Whether an answer would go to one station: nobody's address is a group's (RFC 1812, 3.3.2).
+fn is_from_one(frame: &[u8]) -> bool {
+    frame.get(6).is_some_and(|first| first & 1 == 0)
+}
+
 /// The address that an ARP request asks for.
 #[must_use]
 pub fn arp_target(frame: &[u8]) -> Option<u32> {
     let message = arp::Message::new(frame.get(L3..)?)?;
-    (message.operation() == arp::Operation::REQUEST).then(|| message.target_ip().to_bits())
+    let sender = frame.get(L3 + 8)?;
+    let is_request = message.operation() == arp::Operation::REQUEST;
+    (is_request && is_from_one(frame) && sender & 1 == 0).then(|| message.target_ip().to_bits())
 }
 
 /// Makes of an ARP request its answer: that `mac` has the address. False if it is no request.
@@ -42,6 +49,8 @@ pub fn answer_arp(packet: &mut Packet, mac: Mac) -> bool {
     true
 }
 
+/// How the groups begin that solicitations go to (RFC 4291, 2.7.1).
+const SOLICITED_NODE: &[u8] = &[0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff];
 /// Length of a solicitation without options: ICMPv6 header and target.
 const SOLICITATION: usize = 24;
 /// Length of the advertisement: the same, and a link-layer address.
@@ -66,7 +75,23 @@ pub fn nd_target(frame: &[u8]) -> Option<u128> {
     if !(pseudo + Sum::of(message)).is_sound() {
         return None;
     }
-    message.get(8..)?.first_chunk().map(|target| u128::from_be_bytes(*target))
+    let target = u128::from_be_bytes(*message.get(8..)?.first_chunk()?);
+    let is_to_solicited = dst.octets().starts_with(SOLICITED_NODE);
+    let has_asker = !src.is_unspecified() || is_to_solicited;
+    let is_sound = has_asker && target >> 120 != 0xff && options_are_whole(message);
+    (is_sound && is_from_one(frame)).then_some(target)
+}
+
+/// Whether no option is cut short, or of no length.
+fn options_are_whole(message: &[u8]) -> bool {
+    let mut options = message.get(SOLICITATION..).unwrap_or_default();
+    while let [_, length, ..] = options {
+        match options.get(usize::from(*length) * 8..) {
+            Some(rest) if *length > 0 => options = rest,
+            _ => return false,
+        }
+    }
+    options.is_empty()
 }
 
 /// Makes of a neighbour solicitation its advertisement: that `mac` has the address (RFC 4861, 7.2.4; as a

@@ -125,7 +125,11 @@ fn only_arp_requests_are_answered() {
     let reply = build::arp_reply((SRC_MAC, SRC4), (DST_MAC, DST4));
     let request = build::arp_request(SRC_MAC, SRC4, DST4);
     let cut = &request[..14 + arp::LEN - 1];
-    for frame in [&reply[..], cut, &v4().udp(1, 2, &[0; 20]), &[]] {
+    let (mut from_group, mut of_group) = (request.clone(), request.clone());
+    from_group[6] |= 1;
+    of_group[14 + 8] |= 1;
+    let others = [&reply[..], cut, &from_group, &of_group, &v4().udp(1, 2, &[0; 20]), &[]];
+    for frame in others {
         let mut packet = Packet::from_bytes(frame);
         assert!(arp_target(frame).is_none() && !answer_arp(&mut packet, MINE));
         assert_eq!(packet.data(), frame);
@@ -187,12 +191,24 @@ fn only_sound_solicitations_are_answered() {
         frame
     };
     let body = WANTED.octets();
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).octets();
     let from = || Frame::v6(SRC6, SOLICITED_NODE);
+    let from_nobody = || Frame::v6(Ipv6Addr::UNSPECIFIED, WANTED);
+    let with_option = |option: &[u8]| {
+        let body = [&body, option].concat();
+        from().hops(255).icmp(135, 0, [0; 4], &body)
+    };
     let frames = [
         ("a wrong checksum", with(|frame| frame[56] ^= 1)),
         ("not from this link", from().hops(254).icmp(135, 0, [0; 4], &body)),
         ("another code", from().hops(255).icmp(135, 1, [0; 4], &body)),
         ("an advertisement", advertisement(SRC6, SRC_MAC, 0)),
+        ("from a group's station", with(|frame| frame[6] |= 1)),
+        ("of a group", from().hops(255).icmp(135, 0, [0; 4], &group)),
+        ("from nobody to one host", from_nobody().hops(255).icmp(135, 0, [0; 4], &body)),
+        ("an option of no length", with_option(&[1, 0, 0, 0, 0, 0, 0, 0])),
+        ("an option cut short", with_option(&[1, 2, 0, 0, 0, 0, 0, 0])),
+        ("a part of an option", with_option(&[1])),
         ("half a target", from().hops(255).icmp(135, 0, [0; 4], &body[..8])),
         ("another EtherType", with(|frame| frame[12..14].copy_from_slice(&[8, 0]))),
         ("cut short", sound[..60].to_vec()),
