@@ -189,6 +189,18 @@ impl NatPolicy {
             .find(|forward| key.2 <= forward.last_port && fits(forward))
     }
 
+    /// The ports of an external address that lead somewhere by a forward.
+    pub(crate) fn forwarded_ports(
+        &self,
+        protocol: IpProtocol,
+        address: u32,
+    ) -> impl Iterator<Item = std::ops::RangeInclusive<u16>> + '_ {
+        let first = self.forwards.partition_point(|(key, _)| *key < (protocol.0, address, 0));
+        let further = self.forwards.get(first..).unwrap_or_default().iter();
+        let those = further.take_while(move |((p, a, _), _)| (*p, *a) == (protocol.0, address));
+        those.map(|(_, forward)| forward.first_port..=forward.last_port)
+    }
+
     fn to_forwarded(forward: &Forward, tuple: &Tuple<u32>) -> Destination4 {
         let further = tuple.ports.dst.wrapping_sub(forward.first_port);
         let port = forward.internal_first_port.wrapping_add(further);
@@ -336,7 +348,7 @@ impl NatPolicy {
         Some(pair.internal + (address - pair.external))
     }
 
-    /// The external endpoint of an inside one that is forwarded to.
+    /// Whether a destination can have been translated but by a mapping.
     pub(crate) fn has_statics_or_forwards(&self) -> bool {
         !self.forwards.is_empty() || !self.by_external.is_empty()
     }

@@ -41,6 +41,16 @@ pub(crate) fn usable(range: &RangeInclusive<u16>, owned: Owned) -> Arc<[u64; WOR
     Arc::new(usable)
 }
 
+/// Takes ports away from those that a worker owns.
+pub(crate) fn exclude(usable: &mut [u64; WORDS], ports: &RangeInclusive<u16>) {
+    for port in ports.clone() {
+        let (word, bit) = place(port);
+        if let Some(bits) = usable.get_mut(word) {
+            *bits &= !bit;
+        }
+    }
+}
+
 /// The bits of a word from one on.
 fn from(bit: u16) -> u64 {
     u64::MAX.checked_shl(u32::from(bit)).unwrap_or(0)
@@ -168,6 +178,12 @@ impl PortSpace {
         let at = |bits: &[u64; WORDS]| bits.get(word).copied().unwrap_or(0);
         let [new, old] = &self.resting;
         at(&self.usable) & !(at(&self.in_use) | at(new) | at(old))
+    }
+
+    /// Whether a port is one of those that there are.
+    pub(crate) fn is_usable(&self, port: u16) -> bool {
+        let (word, bit) = place(port);
+        self.usable.get(word).is_some_and(|bits| bits & bit != 0)
     }
 
     /// Whether a port could be given out now.

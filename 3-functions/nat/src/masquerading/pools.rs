@@ -37,25 +37,28 @@ pub(super) struct Pool {
     pub(super) address: u32,
     /// The masquerade it is of; none if the policy has it no more.
     by: Option<MasqueradeId>,
-    ports: (u16, u16),
     spaces: [PortSpace; 3],
     pub(super) mappings: u32,
 }
 
 impl Pool {
-    fn new(address: u32, terms: &Terms) -> Self {
-        let space = || PortSpace::new(Arc::clone(&terms.usable), terms.block_size);
-        let spaces = [space(), space(), space()];
-        Self { address, by: Some(terms.by), ports: terms.ports, spaces, mappings: 0 }
+    fn new(address: u32, terms: &Terms<'_>) -> Self {
+        let spaces = PROTOCOLS
+            .map(|protocol| PortSpace::new(terms.usable(address, protocol), terms.block_size));
+        Self { address, by: Some(terms.by), spaces, mappings: 0 }
     }
 
     /// Of another masquerade from now on, or of the same one with other ports.
-    fn renew(&mut self, terms: &Terms) {
+    fn renew(&mut self, terms: &Terms<'_>) {
         self.by = Some(terms.by);
-        self.ports = terms.ports;
-        for space in &mut self.spaces {
-            space.renew(Arc::clone(&terms.usable), terms.block_size);
+        for (space, protocol) in self.spaces.iter_mut().zip(PROTOCOLS) {
+            space.renew(terms.usable(self.address, protocol), terms.block_size);
         }
+    }
+
+    fn space(&self, protocol: IpProtocol) -> Option<&PortSpace> {
+        let at = PROTOCOLS.iter().position(|&other| other == protocol)?;
+        self.spaces.get(at)
     }
 
     pub(super) fn space_mut(&mut self, protocol: IpProtocol) -> Option<&mut PortSpace> {
@@ -65,11 +68,22 @@ impl Pool {
 }
 
 /// What all addresses of a masquerade have in common.
-struct Terms {
+struct Terms<'a> {
     by: MasqueradeId,
-    ports: (u16, u16),
     usable: Arc<[u64; 1024]>,
     block_size: Option<u16>,
+    policy: &'a NatPolicy,
+}
+
+impl Terms<'_> {
+    /// The ports that mappings of an address may have: none that is forwarded, which leads elsewhere.
+    fn usable(&self, address: u32, protocol: IpProtocol) -> Arc<[u64; 1024]> {
+        let mut usable = Arc::clone(&self.usable);
+        for forwarded in self.policy.forwarded_ports(protocol, address) {
+            ports::exclude(Arc::make_mut(&mut usable), &forwarded);
+        }
+        usable
+    }
 }
 
 #[derive(Debug, Default)]
@@ -98,9 +112,9 @@ impl Pools {
             let spec = &masquerade.spec;
             let terms = Terms {
                 by: MasqueradeId(at as u16),
-                ports: (*spec.ports.start(), *spec.ports.end()),
                 usable: ports::usable(&spec.ports, owned),
                 block_size: spec.block_size,
+                policy,
             };
             let places = masquerade.addresses().filter_map(|address| self.place(address, &terms));
             let places: Vec<_> = places.collect();
@@ -108,7 +122,7 @@ impl Pools {
         }
     }
 
-    fn place(&mut self, address: u32, terms: &Terms) -> Option<u16> {
+    fn place(&mut self, address: u32, terms: &Terms<'_>) -> Option<u16> {
         let is_free = |pool: &Pool| pool.by.is_none();
         let same = self.pools.iter().position(|pool| pool.address == address && is_free(pool));
         let vacant = || self.pools.iter().position(|pool| is_free(pool) && pool.mappings == 0);
@@ -156,10 +170,8 @@ impl Pools {
     pub(super) fn is_valid(&self, mapping: &Mapping) -> bool {
         self.pools.get(usize::from(mapping.pool)).is_some_and(|pool| {
             let (address, port) = mapping.external();
-            let (first, last) = pool.ports;
-            pool.by.is_some()
-                && pool.address == address
-                && (port == 0 || (first..=last).contains(&port))
+            let is_usable = pool.space(mapping.protocol).is_none_or(|space| space.is_usable(port));
+            pool.by.is_some() && pool.address == address && is_usable
         })
     }
 

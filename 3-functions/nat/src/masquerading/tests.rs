@@ -6,7 +6,7 @@ use portcullis_packet::IfIndex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::spec::{Filtering, MasqueradeSpec, NatSpec};
+use crate::spec::{Filtering, ForwardSpec, MasqueradeSpec, NatSpec};
 
 const NOW: Instant = Instant(1_000_000_000_000);
 const BY: MasqueradeId = MasqueradeId(0);
@@ -159,6 +159,36 @@ fn a_port_of_the_gateways_own_is_given_to_nobody() {
     nat.unreserve(UDP, (1, 2000), NOW);
     let rested = NOW + Duration::from_secs(300);
     assert!(nat.map(&policy, BY, UDP, (HOST, 4), REMOTE, rested).is_ok());
+}
+
+#[test]
+fn a_port_that_is_forwarded_is_nobodys_mapping() {
+    let masquerade = MasqueradeSpec { pool: vec![1..=1], ports: 2000..=2063, ..spec() };
+    let (policy, mut nat) = with(masquerade.clone());
+    let map = |nat: &mut Masquerading, policy: &NatPolicy, protocol, port| {
+        nat.map(policy, BY, protocol, (HOST, port), REMOTE, NOW)
+    };
+    let stays = map(&mut nat, &policy, UDP, 1).expect("a mapping");
+    let goes = map(&mut nat, &policy, UDP, 50).expect("a mapping");
+    let forward = |protocol, port| ForwardSpec {
+        ingress: IfIndex(1),
+        protocol,
+        external: 1,
+        external_ports: port..=port,
+        internal: HOST,
+        internal_first_port: 80,
+        hairpin: true,
+    };
+    let forwards = vec![forward(UDP, goes.external.1), forward(IpProtocol::TCP, 2000)];
+    let masquerades = vec![masquerade];
+    let policy = NatPolicy::new(NatSpec { masquerades, forwards, ..NatSpec::default() });
+    let _ = nat.adopt(&policy);
+    assert_eq!((nat.is_valid(stays.id), nat.is_valid(goes.id)), (true, false));
+    nat.release(goes.id, REMOTE, NOW);
+    for (protocol, free) in [(UDP, 62), (IpProtocol::TCP, 63)] {
+        let ports = (100..).map_while(|port| map(&mut nat, &policy, protocol, port).ok());
+        assert_eq!(ports.count(), free, "of 64 ports");
+    }
 }
 
 #[test]
