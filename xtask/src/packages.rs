@@ -28,7 +28,8 @@ pub(crate) const LAB: &[&str] = &[
 
 /// What only the benchmarks use: testpmd, what the plain loop is built with, and what
 /// counts instructions.
-pub(crate) const BENCH: &[&str] = &["dpdk", "gcc", "libdpdk-dev", "pkg-config", "valgrind"];
+pub(crate) const BENCH: &[&str] =
+    &["dpdk", "dpdk-dev", "gcc", "libdpdk-dev", "pkg-config", "valgrind"];
 
 /// Installs what is missing of a list.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
