@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::run::run;
 
-/// What the laboratory uses.
+/// What the laboratory uses, and what the feature `dpdk` is built with.
 pub(crate) const LAB: &[&str] = &[
     "conntrack",
     "coturn",
@@ -16,7 +16,9 @@ pub(crate) const LAB: &[&str] = &[
     "iputils-ping",
     "iputils-tracepath",
     "libc6-dev",
+    "libdpdk-dev",
     "nftables",
+    "pkg-config",
     "procps",
     "python3-scapy",
     "stun-client",

@@ -14,9 +14,11 @@ pub const HEADROOM: usize = 128;
 const ALIGN: usize = 64;
 
 /// Who a buffer's memory belongs to, when it is not the heap's.
+#[derive(Debug)]
 pub struct Owner {
-    /// Gives the memory back. Called once, with the header of a packet nobody uses any more.
-    pub release: unsafe fn(NonNull<Frame>),
+    /// Gives the memory of packets back that nobody uses any more: called once for each, many at a time where
+    /// many end together. What it leaves in the slice is of no use.
+    pub release: unsafe fn(&mut [NonNull<Frame>]),
 }
 
 /// The header of a packet buffer. Drivers with memory of their own place it there; everybody else
@@ -45,6 +47,7 @@ enum Origin {
 /// An [`Origin`] in one pointer: none, one to a [`Slab`], or one to an [`Owner`] with its lowest bit set,
 /// which the alignment of both leaves free.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 struct PackedOrigin(Option<NonNull<u8>>);
 
 const FOREIGN: usize = 1;
@@ -103,6 +106,7 @@ impl Frame {
 
 /// An owned packet: its bytes and its [`Meta`]. Dropping it gives the memory back to the heap or to
 /// its [`Owner`]; on the data path it goes back to a [`Pool`](crate::Pool) instead.
+#[repr(transparent)]
 pub struct Packet(NonNull<Frame>);
 
 // SAFETY: a `Packet` is the only handle to its header and bytes, and heap memory may be used and
@@ -205,6 +209,43 @@ impl Packet {
         } else {
             Err(self)
         }
+    }
+
+    /// Whose the memory is, if not the heap's.
+    #[inline]
+    pub(crate) fn owner(&self) -> Option<&'static Owner> {
+        match self.frame().origin.unpack() {
+            Origin::Foreign(owner) => Some(owner),
+            Origin::Heap | Origin::Slab(_) => None,
+        }
+    }
+
+    /// Gives packets back to their owner at once, and leaves none.
+    pub(crate) fn release_all(owner: &'static Owner, packets: &mut Vec<Self>) {
+        debug_assert!(packets.iter().all(|packet| packet.is_owned_by(owner)));
+        let count = packets.len();
+        // SAFETY: the vector forgets them before they are released.
+        unsafe { packets.set_len(0) };
+        // SAFETY: the `count` elements are initialised and nobody else's; a `Packet` is a pointer to a frame and
+        // nothing else (`repr(transparent)`).
+        let frames = unsafe {
+            std::slice::from_raw_parts_mut(packets.as_mut_ptr().cast::<NonNull<Frame>>(), count)
+        };
+        // SAFETY: they are this owner's, each was its only handle, and none is left.
+        unsafe { (owner.release)(frames) };
+    }
+
+    /// Says where in the buffer the frame is: for drivers, whose devices have put it there. False, and nothing
+    /// changed, if it is not all inside.
+    #[inline]
+    #[must_use]
+    pub fn place(&mut self, start: u32, len: u32) -> bool {
+        let f = self.frame_mut();
+        let fits = start <= f.capacity && len <= f.capacity - start;
+        if fits {
+            (f.start, f.len) = (start, len);
+        }
+        fits
     }
 
     /// Whether the memory is this owner's.
@@ -386,7 +427,7 @@ impl Drop for Packet {
         let frame = self.frame();
         match frame.origin.unpack() {
             // SAFETY: this was the only handle, and it is gone now.
-            Origin::Foreign(owner) => unsafe { (owner.release)(self.0) },
+            Origin::Foreign(owner) => unsafe { (owner.release)(&mut [self.0]) },
             Origin::Heap => {
                 let layout = block_layout(frame.capacity as usize);
                 // SAFETY: a packet of its own block was made by `with_capacity`, with this layout.
@@ -485,10 +526,12 @@ mod tests {
     static DRIVER: Owner = Owner { release: count_release };
     static OTHER: Owner = Owner { release: count_release };
 
-    unsafe fn count_release(frame: NonNull<Frame>) {
-        RELEASED.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the test below made the header with `Box::new`.
-        drop(unsafe { Box::from_raw(frame.as_ptr()) });
+    unsafe fn count_release(frames: &mut [NonNull<Frame>]) {
+        RELEASED.fetch_add(frames.len(), Ordering::Relaxed);
+        for frame in frames {
+            // SAFETY: the test below made the headers with `Box::new`.
+            drop(unsafe { Box::from_raw(frame.as_ptr()) });
+        }
     }
 
     #[test]
@@ -512,6 +555,13 @@ mod tests {
         let frame = make().into_foreign(&DRIVER).expect("DRIVER's own");
         assert_eq!(RELEASED.load(Ordering::Relaxed), 1, "given up, not released");
         // SAFETY: `into_foreign` gave the header up; this is its one release.
-        unsafe { count_release(frame) };
+        unsafe { count_release(&mut [frame]) };
+        assert_eq!(RELEASED.load(Ordering::Relaxed), 2);
+        let mut many = vec![make(), make(), make()];
+        Packet::release_all(&DRIVER, &mut many);
+        assert_eq!((many.len(), RELEASED.load(Ordering::Relaxed)), (0, 5));
+        let mut packet = make();
+        assert!(packet.place(6, 250) && !packet.place(7, 250) && !packet.place(257, 0));
+        assert_eq!((packet.headroom(), packet.len(), packet.room()), (6, 250, 250));
     }
 }

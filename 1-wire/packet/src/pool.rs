@@ -1,6 +1,6 @@
 //! Free packet buffers, kept for the next use.
 
-use crate::Packet;
+use crate::{Owner, Packet};
 
 /// Bytes a small buffer holds behind its headroom: any frame up to an MTU of 2,000 or so. With the
 /// header and the headroom an odd number of cache lines, so that buffers do not share cache sets.
@@ -27,7 +27,13 @@ pub struct Pool {
     small: Vec<Packet>,
     large: Vec<Packet>,
     limits: PoolLimits,
+    /// Buffers of one driver, which go back to it together.
+    strangers: Vec<Packet>,
+    owner: Option<&'static Owner>,
 }
+
+/// Buffers that go back to their driver together.
+const RETURN: usize = 32;
 
 impl Pool {
     /// A pool with all its buffers made and their memory present.
@@ -38,7 +44,7 @@ impl Pool {
         small.append(&mut Packet::slab(limits.small, SMALL_CAPACITY));
         let mut large = Vec::with_capacity(limits.large * 2);
         large.append(&mut Packet::slab(limits.large, LARGE_CAPACITY));
-        Self { small, large, limits }
+        Self { small, large, limits, strangers: Vec::with_capacity(RETURN), owner: None }
     }
 
     /// A small buffer, empty and reset.
@@ -60,10 +66,13 @@ impl Pool {
             .filter(|packet| len <= packet.room())
     }
 
-    /// Takes a buffer home. One that is not the heap's goes to its owner at once.
+    /// Takes a buffer home. One that is not the heap's goes to its owner with the next of its kind, or by
+    /// [`Self::return_strangers`].
     #[inline]
     pub fn put(&mut self, mut packet: Packet) {
-        if packet.is_heap() {
+        if let Some(owner) = packet.owner() {
+            self.put_stranger(owner, packet);
+        } else {
             packet.reset();
             let room = packet.room();
             let (stack, limit) = if room >= LARGE_CAPACITY {
@@ -76,6 +85,23 @@ impl Pool {
             if stack.len() < limit * 2 {
                 stack.push(packet);
             }
+        }
+    }
+
+    fn put_stranger(&mut self, owner: &'static Owner, packet: Packet) {
+        let is_another = self.owner.is_some_and(|other| !std::ptr::eq(owner, other));
+        if is_another || self.strangers.len() >= RETURN {
+            self.return_strangers();
+        }
+        self.owner = Some(owner);
+        self.strangers.push(packet);
+    }
+
+    /// Gives the buffers back that are not the heap's. At the end of a turn: their driver may be short of them.
+    #[inline]
+    pub fn return_strangers(&mut self) {
+        if let Some(owner) = self.owner.take() {
+            Packet::release_all(owner, &mut self.strangers);
         }
     }
 
@@ -105,7 +131,11 @@ fn fresh(mut packet: Packet) -> Packet {
 
 #[cfg(test)]
 mod tests {
+    use std::ptr::NonNull;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::Frame;
 
     const LIMITS: PoolLimits = PoolLimits { small: 2, large: 1 };
 
@@ -160,5 +190,48 @@ mod tests {
         pool.put(packet);
         let packet = pool.take_small().expect("the same");
         assert_eq!((packet.meta(), packet.len()), (&crate::Meta::NEW, 0));
+    }
+
+    /// How many buffers each of two drivers got back, and in how many calls.
+    static RETURNED: [[AtomicUsize; 2]; 2] = [const { [const { AtomicUsize::new(0) }; 2] }; 2];
+    static DRIVERS: [Owner; 2] = [Owner { release: release::<0> }, Owner { release: release::<1> }];
+
+    unsafe fn release<const DRIVER: usize>(frames: &mut [NonNull<Frame>]) {
+        RETURNED[DRIVER][0].fetch_add(frames.len(), Ordering::Relaxed);
+        RETURNED[DRIVER][1].fetch_add(1, Ordering::Relaxed);
+        for frame in frames {
+            // SAFETY: the test below made the headers with `Box::new`.
+            drop(unsafe { Box::from_raw(frame.as_ptr()) });
+        }
+    }
+
+    #[test]
+    fn buffers_of_drivers_go_back_together_and_each_to_its_own() {
+        let returned = |driver: usize| {
+            let [buffers, calls] = &RETURNED[driver];
+            (buffers.load(Ordering::Relaxed), calls.load(Ordering::Relaxed))
+        };
+        let mut memory = [0u8; 64];
+        let start = NonNull::new(memory.as_mut_ptr()).expect("not null");
+        let make = |driver: usize| {
+            // SAFETY: nobody touches the bytes, and `memory` outlives all packets.
+            let frame = unsafe { Frame::foreign(start, 64, &DRIVERS[driver]) };
+            // SAFETY: the header is this packet's alone.
+            unsafe { Packet::from_foreign(NonNull::from(Box::leak(Box::new(frame)))) }
+        };
+        let mut pool = Pool::new(LIMITS);
+        (0..RETURN).for_each(|_| pool.put(make(0)));
+        assert_eq!(returned(0), (0, 0), "they wait for each other");
+        pool.put(make(0));
+        assert_eq!(returned(0), (RETURN, 1));
+        pool.put(make(1));
+        assert_eq!((returned(0), returned(1)), ((RETURN + 1, 2), (0, 0)));
+        pool.return_strangers();
+        pool.return_strangers();
+        assert_eq!(returned(1), (1, 1));
+        pool.put(make(0));
+        drop(pool);
+        assert_eq!(returned(0), (RETURN + 2, 3));
+        assert_eq!(Pool::new(LIMITS).free(), (2, 1));
     }
 }

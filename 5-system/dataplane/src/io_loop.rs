@@ -201,6 +201,7 @@ impl IoLoop {
         self.barren = woken_by_port && received.from_ports == 0;
         let finished = self.finish();
         self.mesh.send(&mut self.pool);
+        self.pool.return_strangers();
         // A port that is readable and gives nothing may have lost its device.
         if self.barren || now >= self.maintenance_at {
             self.maintenance_at = now + MAINTENANCE;
@@ -384,6 +385,7 @@ impl IoLoop {
             }
         }
         self.finish();
+        self.pool.return_strangers();
         let left = self.again.len() + self.mesh.give_up();
         self.counters.drops.add(DropReason::Stopping, left as u64);
     }

@@ -120,7 +120,7 @@ impl<T: TapPort, L: Lane> Exchange<T, L> {
     /// Reads up to `budget` frames from the tap of an interface into the lanes of the workers that have
     /// their flows, so that these see what the gateway itself sends. What belongs to no flow has the
     /// lane of one worker, always the same for an interface. So frames that belong together stay in order. Call
-    /// [`Self::ring`] after a round.
+    /// [`Self::finish_round`] after a round.
     pub fn collect(&mut self, index: IfIndex, budget: usize) -> Collected {
         self.steering.refresh();
         self.pool.top_up(TOP_UP);
@@ -141,8 +141,9 @@ impl<T: TapPort, L: Lane> Exchange<T, L> {
         Collected::More
     }
 
-    /// Wakes the workers that were given something.
-    pub fn ring(&mut self) {
+    /// Wakes the workers that were given something, and gives drivers the buffers back that are theirs.
+    pub fn finish_round(&mut self) {
+        self.pool.return_strangers();
         for state in self.lanes.iter_mut().filter(|state| state.pushed) {
             state.pushed = false;
             state.lane.ring();

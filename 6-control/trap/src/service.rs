@@ -115,7 +115,7 @@ impl Service {
             }
         }
         self.first = self.first.wrapping_add(1);
-        self.exchange.ring();
+        self.exchange.finish_round();
         let exchange = &self.exchange;
         self.watched.retain(|tap| exchange.port(tap.interface).is_some());
         more

@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use portcullis_layers::{Layer, Member, members};
 
 /// Crates that may hold `unsafe` blocks, each with its reason beside it.
-const UNSAFE_ALLOWED: [&str; 4] =
-    ["portcullis-packet", "portcullis-os", "portcullis-drivers", "portcullis-dataplane"];
+const UNSAFE_ALLOWED: [&str; 5] = [
+    "portcullis-packet",
+    "portcullis-os",
+    "portcullis-drivers",
+    "portcullis-dataplane",
+    "portcullis-dpdk",
+];
 
 /// What gives a crate sockets, clocks, threads or system calls.
 const OPERATING_SYSTEM: [&str; 10] = [

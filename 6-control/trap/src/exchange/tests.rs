@@ -110,7 +110,7 @@ fn kernel_sends(exchange: &mut Fake, index: IfIndex, frames: &[(u8, u8)]) {
     });
     tap(exchange, index).sends.extend(sends);
     exchange.collect(index, 99);
-    exchange.ring();
+    exchange.finish_round();
 }
 
 fn tap(exchange: &mut Fake, index: IfIndex) -> &mut FakeTap {
@@ -193,8 +193,8 @@ fn the_worker_is_woken_once_per_round_and_only_if_it_was_given_something() {
         tap(&mut exchange, WAN).sends.push_back((frame(60), Offload::NONE));
     }
     exchange.collect(WAN, 4);
-    exchange.ring();
-    exchange.ring();
+    exchange.finish_round();
+    exchange.finish_round();
     let rings: Vec<usize> = exchange.lanes.iter().map(|state| state.lane.rings).collect();
     assert_eq!(rings, [0, 1], "interface 1 has the lane of worker 1");
 }
@@ -238,7 +238,7 @@ fn a_full_lane_drops_by_name_and_is_still_rung_for() {
         tap(&mut exchange, LAN).sends.push_back((frame(60), Offload::NONE));
     }
     exchange.collect(LAN, 8);
-    exchange.ring();
+    exchange.finish_round();
     assert_eq!(drops(&exchange, DropReason::InjectQueueFull), 2);
     assert_eq!(exchange.counters.interface(LAN).map(|c| c.from_kernel.get()), Some(1));
     assert_eq!(exchange.lanes[0].lane.rings, 1);

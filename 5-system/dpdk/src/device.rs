@@ -1,0 +1,470 @@
+//! Devices: found by their arguments, configured, started, watched, and given up.
+
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portcullis_drivers::{PortState, PortStatus};
+use portcullis_packet::{IfIndex, Mac, TxOffload};
+
+use crate::error::Errno;
+use crate::memory::BufferPool;
+use crate::{DpdkPort, ffi};
+
+/// Why a device cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// No device is made of these arguments.
+    #[error(
+        "DPDK finds no device \"{devargs}\": {errno}; a PCI address, or a virtual device with its arguments, is expected"
+    )]
+    Probe {
+        /// Its arguments.
+        devargs: String,
+        /// Why not.
+        errno: Errno,
+    },
+    /// It refuses a step.
+    #[error("device \"{devargs}\" cannot be {what}: {errno}")]
+    Step {
+        /// Its arguments.
+        devargs: String,
+        /// What was to be done.
+        what: &'static str,
+        /// Why not.
+        errno: Errno,
+    },
+    /// A queue's thread does not let go of it.
+    #[error("device \"{devargs}\" is still polled after {} ms", .waited.as_millis())]
+    Busy {
+        /// Its arguments.
+        devargs: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+}
+
+/// What a device is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeviceInfo {
+    /// DPDK's driver.
+    pub driver: String,
+    /// Its own address.
+    pub mac: Mac,
+    /// Receive queues that it may have.
+    pub rx_queues: u16,
+    /// Transmit queues that it may have.
+    pub tx_queues: u16,
+    /// The smallest and the largest MTU that it takes.
+    pub mtu: (u16, u16),
+    /// The NUMA node that it is nearest to; -1 if that is no matter.
+    pub numa_node: i32,
+    /// What it finishes itself.
+    pub offload: TxOffload,
+    rss_functions: u64,
+}
+
+/// How a device is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeviceSetup {
+    /// Threads that use it: each gets a queue, or shares one where there are too few.
+    pub workers: u16,
+    /// The largest network-layer packet.
+    pub mtu: u16,
+    /// Frames that a receive queue holds.
+    pub rx_descriptors: u16,
+    /// Frames that a transmit queue holds.
+    pub tx_descriptors: u16,
+}
+
+/// How the link is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Link {
+    /// Whether there is one.
+    pub is_up: bool,
+    /// Megabits per second, as far as that is known.
+    pub megabits: u32,
+}
+
+/// How long a thread has to notice that it is to let go of a device.
+const LET_GO: Duration = Duration::from_secs(2);
+
+/// Whether a worker's thread polls a device.
+#[derive(Debug)]
+pub(crate) struct User(AtomicU8);
+
+/// There is none.
+const ABSENT: u8 = 0;
+/// It polls the device, or may at any time.
+const POLLING: u8 = 1;
+/// It has noticed that it is not to.
+const QUIET: u8 = 2;
+
+impl User {
+    const fn absent() -> Self {
+        Self(AtomicU8::new(ABSENT))
+    }
+
+    /// False if the place is taken.
+    fn enter(&self) -> bool {
+        let entered = self.0.compare_exchange(ABSENT, POLLING, Ordering::AcqRel, Ordering::Acquire);
+        entered.is_ok()
+    }
+
+    fn is_polling(&self) -> bool {
+        self.0.load(Ordering::Acquire) == POLLING
+    }
+
+    /// By its thread, when it is not inside of the device.
+    pub(crate) fn let_go(&self) {
+        let _ = self.0.compare_exchange(POLLING, QUIET, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// By its thread, at its end.
+    pub(crate) fn leave(&self) {
+        self.0.store(ABSENT, Ordering::Release);
+    }
+
+    /// By who looks after the device, before threads are told that they may go on.
+    fn go_on(&self) {
+        let _ = self.0.compare_exchange(QUIET, POLLING, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
+
+/// What the threads of a device's queues share with who looks after it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) port: u16,
+    /// Nothing is to be received or sent.
+    pub(crate) paused: AtomicBool,
+    /// The workers' threads.
+    pub(crate) users: Vec<User>,
+    /// How the device looks, to be shown by all its queues.
+    pub(crate) seen: PortStatus,
+    /// Of transmit queues that several workers share: who sends has it.
+    pub(crate) sending: Vec<Mutex<()>>,
+}
+
+/// A device in use. It is stopped and given up when dropped, once no thread polls it.
+#[derive(Debug)]
+pub struct Device {
+    devargs: String,
+    port: u16,
+    info: DeviceInfo,
+    running: Option<Running>,
+    /// The link administratively down: nothing passes.
+    is_down: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    shared: Arc<Shared>,
+    setup: DeviceSetup,
+    queues: (u16, u16),
+    pool: BufferPool,
+}
+
+impl Device {
+    /// Finds a device: a PCI address, or a virtual one, which is made (`net_null0`, `net_memif0,role=client`). Virtual ones that
+    /// use the kernel's devices look for them in the calling thread's namespace.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn probe(devargs: &str) -> Result<Self, DeviceError> {
+        let probed = |errno| DeviceError::Probe { devargs: devargs.to_owned(), errno };
+        let text = CString::new(devargs).map_err(|_| probed(Errno::INVALID))?;
+        // SAFETY: a string that lives as long as the call.
+        let port = Errno::check(unsafe { ffi::pc_probe(text.as_ptr()) }).map_err(probed)?;
+        let port = u16::try_from(port).map_err(|_| probed(Errno::NO_DEVICE))?;
+        let mut facts = ffi::DeviceFacts::default();
+        // SAFETY: it writes the structure, of whose size both sides are sure.
+        Errno::check(unsafe { ffi::pc_look(port, &mut facts) }).map_err(probed)?;
+        let info = DeviceInfo::from(&facts);
+        let devargs = devargs.to_owned();
+        Ok(Self { devargs, port, info, running: None, is_down: false })
+    }
+
+    /// What it is.
+    #[must_use]
+    pub const fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// Its arguments.
+    #[must_use]
+    pub fn devargs(&self) -> &str {
+        &self.devargs
+    }
+
+    /// The NUMA node whose memory it should have.
+    #[must_use]
+    pub fn numa_node(&self) -> i32 {
+        if self.info.numa_node >= 0 { self.info.numa_node } else { ffi::pc_numa_node() }
+    }
+
+    fn step(&self, what: &'static str, answer: i32) -> Result<u32, DeviceError> {
+        let devargs = || self.devargs.clone();
+        Errno::check(answer).map_err(|errno| DeviceError::Step { devargs: devargs(), what, errno })
+    }
+
+    /// Configures it and starts it. It receives everything, whoever it is addressed to; the pipeline looks.
+    ///
+    /// # Errors
+    /// The step that it refuses.
+    pub fn start(&mut self, setup: DeviceSetup, pool: BufferPool) -> Result<(), DeviceError> {
+        let rx = setup.workers.min(self.info.rx_queues).max(1);
+        let tx = setup.workers.min(self.info.tx_queues).max(1);
+        let workers = usize::from(setup.workers);
+        let shared = Shared {
+            port: self.port,
+            paused: AtomicBool::new(false),
+            users: (0..workers).map(|_| User::absent()).collect(),
+            seen: PortStatus::new(),
+            sending: (0..tx).map(|_| Mutex::new(())).collect(),
+        };
+        self.configure(setup, (rx, tx), &pool)?;
+        self.running = Some(Running { shared: Arc::new(shared), setup, queues: (rx, tx), pool });
+        self.look();
+        Ok(())
+    }
+
+    fn configure(
+        &self,
+        setup: DeviceSetup,
+        (rx_queues, tx_queues): (u16, u16),
+        pool: &BufferPool,
+    ) -> Result<(), DeviceError> {
+        let (min, max) = self.info.mtu;
+        let setup = ffi::Setup {
+            rx_queues,
+            tx_queues,
+            rx_descriptors: setup.rx_descriptors,
+            tx_descriptors: setup.tx_descriptors,
+            mtu: setup.mtu.clamp(min, max.max(min)),
+            reserved: 0,
+            offloads: if self.info.offload.checksum { ffi::OFFLOAD_TX_L4 } else { 0 },
+            rss_functions: self.info.rss_functions,
+        };
+        // SAFETY: the structure lives as long as the call; the pool lives until the device is closed.
+        let answer = unsafe { ffi::pc_configure(self.port, &setup, pool.as_ptr()) };
+        self.step("configured", answer)?;
+        // SAFETY: the port is this device's, here and below.
+        self.step("started", unsafe { ffi::pc_device_start(self.port) })?;
+        // Many virtual devices receive everything anyway, and say that they do not know how.
+        for answer in [
+            // SAFETY: as above.
+            unsafe { ffi::pc_device_set_promiscuous(self.port, 1) },
+            // SAFETY: as above.
+            unsafe { ffi::pc_device_set_all_multicast(self.port, 1) },
+        ] {
+            if let Err(errno) = Errno::check(answer)
+                && errno != Errno::NOT_SUPPORTED
+            {
+                tracing::warn!("device \"{}\" is not promiscuous: {errno}", self.devargs);
+            }
+        }
+        Ok(())
+    }
+
+    /// The port of a worker, counted in `status`. A worker has one.
+    ///
+    /// # Errors
+    /// If the device was not started, or has no such worker.
+    pub fn port(
+        &self,
+        worker: u16,
+        interface: IfIndex,
+        status: Arc<PortStatus>,
+    ) -> Result<DpdkPort, DeviceError> {
+        let none = || DeviceError::Step {
+            devargs: self.devargs.clone(),
+            what: "used by another worker",
+            errno: Errno::INVALID,
+        };
+        let running = self.running.as_ref().ok_or_else(none)?;
+        let (rx, tx) = running.queues;
+        let user = running.shared.users.get(usize::from(worker));
+        if !user.is_some_and(User::enter) {
+            return Err(none());
+        }
+        let is_shared = running.setup.workers > tx;
+        Ok(DpdkPort::new(
+            Arc::clone(&running.shared),
+            worker,
+            (worker < rx).then_some(worker),
+            (worker % tx, is_shared),
+            interface,
+            (status, running.pool.clone(), self.info.offload),
+        ))
+    }
+
+    /// Looks at the link, the address and the MTU, for all its queues to show.
+    pub fn look(&mut self) -> Option<Link> {
+        let seen = &self.running.as_ref()?.shared.seen;
+        // SAFETY: any number may be asked about.
+        if unsafe { ffi::pc_device_is_gone(self.port) } != 0 {
+            seen.set_state(PortState::Gone);
+            return None;
+        }
+        let mut link = ffi::LinkFacts::default();
+        let mut mac = [0; 6];
+        // SAFETY: they write what they are given, which is as large as they write.
+        let (answer, _, mtu) = unsafe {
+            (
+                ffi::pc_device_link(self.port, &mut link),
+                ffi::pc_device_mac(self.port, mac.as_mut_ptr()),
+                ffi::pc_device_mtu(self.port),
+            )
+        };
+        let is_up = answer >= 0 && link.up != 0;
+        seen.set_link(Mac(mac), Errno::check(mtu).unwrap_or(0));
+        seen.set_state(match (self.is_down, is_up) {
+            (true, _) => PortState::Down,
+            (false, true) => PortState::Up,
+            (false, false) => PortState::NoCarrier,
+        });
+        Some(Link { is_up, megabits: if link.megabits == u32::MAX { 0 } else { link.megabits } })
+    }
+
+    /// What it looked like last.
+    #[must_use]
+    pub fn seen(&self) -> Option<&PortStatus> {
+        self.running.as_ref().map(|running| &running.shared.seen)
+    }
+
+    /// Another MTU. A device that takes none while it runs is stopped for it.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub fn set_mtu(&mut self, mtu: u16) -> Result<(), DeviceError> {
+        // SAFETY: the port is this device's.
+        let set = || unsafe { ffi::pc_device_set_mtu(self.port, mtu) };
+        let mut answer = set();
+        if answer < 0 && self.running.is_some() {
+            self.pause()?;
+            // SAFETY: nobody polls it.
+            unsafe { ffi::pc_device_stop(self.port) };
+            answer = set();
+            // SAFETY: as above.
+            let started = self.step("started again", unsafe { ffi::pc_device_start(self.port) });
+            self.resume();
+            started?;
+        }
+        self.step("given this MTU", answer)?;
+        self.look();
+        Ok(())
+    }
+
+    /// Another address.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub fn set_mac(&mut self, Mac(mac): Mac) -> Result<(), DeviceError> {
+        // SAFETY: six bytes, as it reads.
+        let answer = unsafe { ffi::pc_device_set_mac(self.port, mac.as_ptr()) };
+        self.step("given this address", answer)?;
+        self.look();
+        Ok(())
+    }
+
+    /// Lets nothing pass, or everything again. The link goes with it where the device can do that.
+    ///
+    /// # Errors
+    /// If its threads do not let go of it.
+    pub fn set_up(&mut self, up: bool) -> Result<(), DeviceError> {
+        self.is_down = !up;
+        if !up {
+            self.pause()?;
+        }
+        // SAFETY: the port is this device's. Those that cannot do it stay as they are.
+        let answer = unsafe { ffi::pc_device_set_up(self.port, i32::from(up)) };
+        if let Err(errno) = Errno::check(answer)
+            && errno != Errno::NOT_SUPPORTED
+        {
+            tracing::debug!("device \"{}\" keeps its link: {errno}", self.devargs);
+        }
+        if up {
+            self.resume();
+        }
+        self.look();
+        Ok(())
+    }
+
+    /// What the device counted and its ports did not see: frames lost for want of room, and broken ones.
+    #[must_use]
+    pub fn lost(&self) -> (u64, u64) {
+        let mut statistics = ffi::Statistics::default();
+        // SAFETY: it writes the structure.
+        let answer = unsafe { ffi::pc_device_statistics(self.port, &mut statistics) };
+        if answer < 0 {
+            return (0, 0);
+        }
+        (statistics.missed + statistics.no_buffer, statistics.rx_errors)
+    }
+
+    /// Returns when no thread is inside of the device any more, and none will be until [`Self::resume`].
+    fn pause(&self) -> Result<(), DeviceError> {
+        let Some(Running { shared, .. }) = &self.running else { return Ok(()) };
+        shared.paused.store(true, Ordering::Release);
+        let begin = Instant::now();
+        while shared.users.iter().any(User::is_polling) {
+            let waited = begin.elapsed();
+            if waited > LET_GO {
+                return Err(DeviceError::Busy { devargs: self.devargs.clone(), waited });
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        Ok(())
+    }
+
+    fn resume(&self) {
+        if let Some(Running { shared, .. }) = &self.running {
+            shared.users.iter().for_each(User::go_on);
+            shared.paused.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        if let Err(error) = self.pause() {
+            // To pull a device away from under a thread would be worse than to leave it.
+            tracing::error!("{error}; it is left as it is");
+            if let Some(running) = self.running.take() {
+                std::mem::forget(running);
+            }
+            return;
+        }
+        if let Some(Running { shared, .. }) = &self.running {
+            shared.seen.set_state(PortState::Gone);
+            // SAFETY: nobody polls it.
+            let stopped = unsafe { ffi::pc_device_stop(self.port) };
+            if let Err(errno) = Errno::check(stopped) {
+                tracing::warn!("device \"{}\" does not stop: {errno}", self.devargs);
+            }
+        }
+        // SAFETY: as above; the device is used no more.
+        if let Err(errno) = Errno::check(unsafe { ffi::pc_device_close(self.port) }) {
+            tracing::warn!("device \"{}\" is not given back: {errno}", self.devargs);
+        }
+    }
+}
+
+impl From<&ffi::DeviceFacts> for DeviceInfo {
+    fn from(facts: &ffi::DeviceFacts) -> Self {
+        let name = facts.driver.split(|&byte| byte == 0).next().unwrap_or_default();
+        let [a, b, c, d, e, f, _, _] = facts.mac;
+        let checksum = facts.offloads & ffi::OFFLOAD_TX_L4 != 0;
+        Self {
+            driver: String::from_utf8_lossy(name).into_owned(),
+            mac: Mac([a, b, c, d, e, f]),
+            rx_queues: facts.max_rx_queues,
+            tx_queues: facts.max_tx_queues,
+            mtu: (facts.min_mtu, facts.max_mtu),
+            numa_node: facts.numa_node,
+            offload: TxOffload { checksum, ..TxOffload::NONE },
+            rss_functions: facts.rss_functions,
+        }
+    }
+}

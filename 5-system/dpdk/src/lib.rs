@@ -1,0 +1,25 @@
+//! DPDK behind the traits of the other drivers and threads: ports that are polled ([`DpdkPort`]), threads that may
+//! use DPDK's memory ([`DpdkThreads`]), and what starts and ends it ([`Eal`]).
+//!
+//! DPDK is a process's own: one [`Eal`] for all of it. `shim/` is the part in C: what is inline or a macro there is a function
+//! here, called once per burst. Everything `unsafe` is in this crate.
+//!
+//! Without the feature `dpdk` the crate is empty.
+
+#![cfg(feature = "dpdk")]
+
+mod device;
+mod eal;
+mod error;
+mod ffi;
+mod log;
+mod memory;
+mod port;
+mod threads;
+
+pub use device::{Device, DeviceError, DeviceInfo, DeviceSetup, Link};
+pub use eal::{Eal, EalConfig, EalError, Memory};
+pub use error::Errno;
+pub use memory::{BufferPool, PoolError};
+pub use port::DpdkPort;
+pub use threads::{DpdkThreads, Registration, lcore};

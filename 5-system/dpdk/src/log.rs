@@ -1,0 +1,37 @@
+//! DPDK's log goes to ours.
+
+use std::ffi::c_char;
+use std::panic::catch_unwind;
+
+use crate::error::Errno;
+use crate::ffi;
+
+/// From now on.
+pub(crate) fn take() -> Result<(), Errno> {
+    // SAFETY: `sink` is a function for ever, and takes any bytes.
+    Errno::check(unsafe { ffi::pc_log_to(sink) }).map(drop)
+}
+
+/// DPDK numbers levels from emergency (1) to debug (8).
+unsafe extern "C" fn sink(level: u32, text: *const c_char, length: usize) {
+    // SAFETY: the shim passes on what was written, which lives as long as this call.
+    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
+    // A panic must not go on into C.
+    let _ = catch_unwind(|| {
+        for line in String::from_utf8_lossy(bytes).lines().map(str::trim_end) {
+            if !line.is_empty() {
+                say(level, line);
+            }
+        }
+    });
+}
+
+fn say(level: u32, line: &str) {
+    match level {
+        0..=4 => tracing::error!(target: "dpdk", "{line}"),
+        5 => tracing::warn!(target: "dpdk", "{line}"),
+        // Notices tell of each library that is loaded.
+        6 | 7 => tracing::debug!(target: "dpdk", "{line}"),
+        _ => tracing::trace!(target: "dpdk", "{line}"),
+    }
+}

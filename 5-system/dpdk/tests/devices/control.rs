@@ -1,0 +1,78 @@
+//! Devices are found, changed and ended while their ports are polled.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use portcullis_dpdk::{Device, Eal};
+use portcullis_drivers::{Port, PortState};
+use portcullis_packet::{BATCH, DropReason, Mac, Packet, Pool, PoolLimits};
+
+use crate::support::{Bench, SETUP, dpdk};
+
+#[test]
+fn a_device_that_is_not_there_is_an_error_that_says_what_was_expected() {
+    let _turn = dpdk();
+    for devargs in ["net_nothing0", "0000:ff:1f.7", "", "net_null0\0"] {
+        let said = Device::probe(devargs).expect_err("no such device").to_string();
+        assert!(said.contains("a PCI address, or a virtual device"), "{said}");
+    }
+    assert!(Eal::version().contains("DPDK"), "{}", Eal::version());
+}
+
+#[test]
+fn a_device_comes_back_after_it_was_given_up() {
+    for _ in 0..3 {
+        let mut bench = Bench::new("net_null77", SETUP);
+        let mut port = bench.port(0);
+        let mut batch = Vec::new();
+        assert!(port.receive(&mut bench.pool, &mut batch, BATCH) > 0);
+        batch.clear();
+        drop(port);
+        bench.end();
+    }
+}
+
+#[test]
+fn a_device_that_is_set_down_lets_nothing_pass_until_it_is_set_up() {
+    let mut bench = Bench::new("net_ring#", SETUP);
+    let mut port = bench.port(0);
+    let end = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let poller = scope.spawn(|| {
+            let mut pool = Pool::new(PoolLimits { small: 8, large: 0 });
+            let mut into = Vec::new();
+            while !end.load(Ordering::Relaxed) {
+                port.receive(&mut pool, &mut into, BATCH);
+                into.clear();
+            }
+            (port, pool)
+        });
+        bench.device.set_up(false).expect("it lets go");
+        assert_eq!(bench.device.seen().map(|seen| seen.state()), Some(PortState::Down));
+        end.store(true, Ordering::Relaxed);
+        let (mut port, mut pool) = poller.join().expect("no panic");
+        port.maintain();
+        assert_eq!(port.status().state(), PortState::Down);
+        assert_eq!(port.transmit(&mut vec![Packet::from_bytes(&[1; 60])], &mut pool), 0);
+        assert_eq!(port.status().counters.drops.get(DropReason::EgressDown), 1);
+        bench.device.set_up(true).expect("up");
+        port.maintain();
+        assert_eq!(port.status().state(), PortState::Up);
+        assert_eq!(port.transmit(&mut vec![Packet::from_bytes(&[1; 60])], &mut pool), 1);
+        let mut into = Vec::new();
+        assert_eq!(port.receive(&mut pool, &mut into, BATCH), 1);
+    });
+    bench.end();
+}
+
+#[test]
+fn address_and_mtu_are_set_where_the_device_can_and_refused_in_words_where_not() {
+    let mut bench = Bench::new("net_null#", SETUP);
+    let mac = Mac([2, 0, 0, 0, 0, 9]);
+    bench.device.set_mac(mac).expect("net_null takes any");
+    assert_eq!(bench.device.seen().map(|seen| seen.mac()), Some(mac));
+    match bench.device.set_mtu(1400) {
+        Ok(()) => assert_eq!(bench.device.seen().map(|seen| seen.mtu()), Some(1400)),
+        Err(error) => assert!(error.to_string().contains("given this MTU"), "{error}"),
+    }
+    bench.end();
+}

@@ -1,0 +1,6 @@
+//! On DPDK's virtual devices, without hugepages. All tests share the one DPDK of the process.
+
+mod control;
+mod frames;
+mod support;
+mod threads;
