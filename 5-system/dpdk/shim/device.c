@@ -48,6 +48,10 @@ int pc_look(uint16_t port, struct pc_device *device)
 	device->max_tx_queues = info.max_tx_queues;
 	device->min_mtu = info.min_mtu;
 	device->max_mtu = info.max_mtu;
+	/* Some name the longest frame, and no MTU. */
+	if (info.max_rx_pktlen > RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN &&
+	    info.max_rx_pktlen - RTE_ETHER_HDR_LEN - RTE_ETHER_CRC_LEN < device->max_mtu)
+		device->max_mtu = info.max_rx_pktlen - RTE_ETHER_HDR_LEN - RTE_ETHER_CRC_LEN;
 	device->numa_node = rte_eth_dev_socket_id(port);
 	device->rss_functions = info.flow_type_rss_offloads;
 	const uint64_t checksums = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;

@@ -15,11 +15,14 @@ mod ffi;
 mod log;
 mod memory;
 mod port;
+mod slot;
 mod threads;
 
 pub use device::{Device, DeviceError, DeviceInfo, DeviceSetup, Link};
 pub use eal::{Eal, EalConfig, EalError, Memory};
 pub use error::Errno;
+pub use log::quietly;
 pub use memory::{BufferPool, PoolError};
 pub use port::DpdkPort;
+pub use slot::{Mailbox, SlotPort};
 pub use threads::{DpdkThreads, Registration, lcore};

@@ -1,10 +1,24 @@
 //! DPDK's log goes to ours.
 
+use std::cell::Cell;
 use std::ffi::c_char;
 use std::panic::catch_unwind;
 
 use crate::error::Errno;
 use crate::ffi;
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does something of which DPDK's complaints are known already: what it logs on this thread meanwhile is logged as
+/// details.
+pub fn quietly<T>(what: impl FnOnce() -> T) -> T {
+    QUIET.set(true);
+    let done = what();
+    QUIET.set(false);
+    done
+}
 
 /// From now on.
 pub(crate) fn take() -> Result<(), Errno> {
@@ -27,7 +41,7 @@ unsafe extern "C" fn sink(level: u32, text: *const c_char, length: usize) {
 }
 
 fn say(level: u32, line: &str) {
-    match level {
+    match if QUIET.get() { level.max(7) } else { level } {
         0..=4 => tracing::error!(target: "dpdk", "{line}"),
         5 => tracing::warn!(target: "dpdk", "{line}"),
         // Notices tell of each library that is loaded.

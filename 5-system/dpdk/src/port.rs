@@ -1,5 +1,6 @@
 //! A queue pair of a device, polled by one worker's I/O thread.
 
+use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
@@ -18,7 +19,7 @@ use crate::memory::{BufferPool, DPDK};
 const TCP_CHECKSUM: u16 = 16;
 const UDP_CHECKSUM: u16 = 6;
 
-/// A port on DPDK.
+/// A port on DPDK. It stays with the thread that polls it.
 pub struct DpdkPort {
     shared: Arc<Shared>,
     worker: u16,
@@ -209,6 +210,14 @@ impl DpdkPort {
         }
         counters.drops.add(DropReason::TxFull, left);
         sent
+    }
+}
+
+impl fmt::Debug for DpdkPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("DpdkPort");
+        debug.field("interface", &self.interface).field("worker", &self.worker);
+        debug.finish_non_exhaustive()
     }
 }
 

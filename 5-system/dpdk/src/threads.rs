@@ -73,7 +73,7 @@ impl<T: Threads> Threads for DpdkThreads<T> {
             Role::Io | Role::Pipeline | Role::Trap => {
                 Box::new(Registered { job, registration: None })
             }
-            Role::Manager | Role::Control | Role::Supervisor => job,
+            Role::Manager | Role::Control | Role::Supervisor | Role::Dpdk => job,
         };
         self.inner.start(spec, job)
     }

@@ -70,6 +70,7 @@ pub(crate) fn changes(old: &Config, new: &Config) -> Vec<Change> {
     firewall(old.firewall(), new.firewall(), &mut found);
     one(&old.timeouts(), &new.timeouts(), &mut found);
     one(&old.limits(), &new.limits(), &mut found);
+    one(old.dpdk(), new.dpdk(), &mut found);
     found
 }
 

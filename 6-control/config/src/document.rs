@@ -10,9 +10,10 @@ use crate::check::Checker;
 use crate::decode::Table;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Report};
 use crate::diff::{self, Change};
+use crate::dpdk::Dpdk;
 use crate::firewall::{Firewall, Zones};
 use crate::gateway::Gateway;
-use crate::interface::{self, Interface};
+use crate::interface::{self, Driver, Interface};
 use crate::limits::{Limits, Timeouts};
 use crate::links::Links;
 use crate::nat::Nat;
@@ -40,6 +41,7 @@ pub struct Config {
     firewall: Option<Firewall>,
     timeouts: Timeouts,
     limits: Limits,
+    dpdk: Dpdk,
 }
 
 /// Why there is no configuration.
@@ -112,6 +114,7 @@ impl Config {
         });
         let timeouts = Timeouts::check(raw.timeouts.as_ref(), &mut checker);
         let limits = Limits::check(raw.limits.as_ref(), &mut checker);
+        let dpdk = Dpdk::check(raw.dpdk.as_ref(), &mut checker);
         let interfaces = interface::finish(interfaces);
         Some(Self {
             gateway: gateway?,
@@ -121,6 +124,7 @@ impl Config {
             firewall: firewall?,
             timeouts: timeouts?,
             limits: limits?,
+            dpdk: dpdk?,
         })
     }
 
@@ -166,6 +170,18 @@ impl Config {
         self.limits
     }
 
+    /// How DPDK is started, if any interface is on it.
+    #[must_use]
+    pub fn dpdk(&self) -> &Dpdk {
+        &self.dpdk
+    }
+
+    /// Whether any interface is on DPDK.
+    #[must_use]
+    pub fn uses_dpdk(&self) -> bool {
+        self.interfaces.iter().any(|interface| interface.driver == Driver::Dpdk)
+    }
+
     /// What would change if `new` took the place of this configuration, in words; nothing if the
     /// two are the same.
     #[must_use]
@@ -197,6 +213,8 @@ impl Config {
             firewall: self.firewall.as_ref().map(|one| Located::nowhere(one.to_raw())),
             timeouts: Some(Located::nowhere(self.timeouts.to_raw())),
             limits: Some(Located::nowhere(self.limits.to_raw())),
+            dpdk: Some(Located::nowhere(self.dpdk.to_raw()))
+                .filter(|_| self.uses_dpdk() || self.dpdk != Dpdk::default()),
             ..RawConfig::default()
         }
     }

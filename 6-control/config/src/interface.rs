@@ -9,8 +9,9 @@ use serde::{Serialize, Serializer};
 use crate::address::InterfaceAddress;
 use crate::check::{Checker, Expected, unique};
 use crate::decode::Place;
+use crate::device::Device;
 use crate::diagnostic::Diagnostic;
-use crate::name::{DeviceName, InterfaceName, ZoneName};
+use crate::name::{InterfaceName, ZoneName};
 use crate::raw::RawInterface;
 use crate::source::Located;
 use crate::word::word_type;
@@ -24,6 +25,8 @@ pub enum Driver {
     /// The kernel's packet sockets (packet(7)): works with every device of the kernel's.
     #[default]
     AfPacket,
+    /// DPDK: devices that its drivers poll, past the kernel.
+    Dpdk,
 }
 
 impl Driver {
@@ -32,6 +35,7 @@ impl Driver {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AfPacket => "af-packet",
+            Self::Dpdk => "dpdk",
         }
     }
 }
@@ -42,10 +46,15 @@ impl FromStr for Driver {
     fn from_str(text: &str) -> Result<Self, Expected> {
         match text {
             "af-packet" => Ok(Self::AfPacket),
-            "af-xdp" | "dpdk" => Err(Expected::new(
-                "`af-packet`: this version of Portcullis does not have the other drivers",
+            "dpdk" if cfg!(feature = "dpdk") => Ok(Self::Dpdk),
+            "dpdk" => Err(Expected::new(
+                "`af-packet`: this gateway was built without DPDK; one with it is built by \
+                 `cargo build --release --features dpdk`, with libdpdk-dev installed",
             )),
-            _ => Err(Expected::new("`af-packet`")),
+            "af-xdp" => Err(Expected::new(
+                "`af-packet` or `dpdk`: this version of Portcullis does not have the other driver",
+            )),
+            _ => Err(Expected::new("`af-packet` or `dpdk`")),
         }
     }
 }
@@ -112,7 +121,7 @@ pub struct Interface {
     /// What moves its frames.
     pub driver: Driver,
     /// Its device, which no other interface has.
-    pub device: DeviceName,
+    pub device: Device,
     /// The gateway's addresses on it. No other interface has one of them, nor one in the same
     /// network, but for link-local ones.
     pub addresses: Vec<InterfaceAddress>,
@@ -129,7 +138,7 @@ pub struct Interface {
 /// An interface as far as it could be understood.
 pub(crate) struct Draft {
     pub(crate) name: Option<Located<InterfaceName>>,
-    device: Option<Located<DeviceName>>,
+    device: Option<Located<Device>>,
     driver: Option<Driver>,
     pub(crate) addresses: Vec<Located<InterfaceAddress>>,
     /// Whether some of its addresses may not have been understood.
@@ -145,11 +154,11 @@ pub(crate) struct Draft {
 impl Draft {
     fn check(raw: &RawInterface, checker: &mut Checker<'_>) -> Self {
         let name: Option<Located<InterfaceName>> = checker.located("name", raw.name.as_ref());
-        let device = checker.located("device", raw.device.as_ref());
         let driver = match &raw.driver {
             Some(given) => checker.parse("driver", given),
             None => Some(Driver::default()),
         };
+        let device = device(raw.device.as_ref(), driver, checker);
         let given = raw.addresses.as_ref().map_or(&[][..], |addresses| &addresses.value);
         let addresses: Vec<_> = given
             .iter()
@@ -204,6 +213,20 @@ impl Draft {
     }
 }
 
+/// The device, as its driver takes it. With a driver that is none, nothing is said of it.
+fn device(
+    given: Option<&Located<String>>,
+    driver: Option<Driver>,
+    checker: &mut Checker<'_>,
+) -> Option<Located<Device>> {
+    let given = given?;
+    let device = match driver? {
+        Driver::AfPacket => Device::Kernel(checker.parse("device", given)?),
+        Driver::Dpdk => Device::Dpdk(checker.parse("device", given)?),
+    };
+    Some(given.with(device))
+}
+
 /// The zone of an interface's own name.
 fn default_zone(name: &Located<InterfaceName>, checker: &mut Checker<'_>) -> Option<ZoneName> {
     match name.value.as_str().parse() {
@@ -256,7 +279,11 @@ pub(crate) fn check(
     let checked = raw.iter().take(MAX_INTERFACES);
     let drafts: Vec<Draft> = checked.map(|raw| Draft::check(&raw.value, checker)).collect();
     unique("the interface name", drafts.iter().filter_map(|draft| draft.name.as_ref()), checker);
-    unique("the device", drafts.iter().filter_map(|draft| draft.device.as_ref()), checker);
+    let devices = drafts.iter().filter_map(|draft| draft.device.as_ref());
+    let identities: Vec<_> = devices
+        .flat_map(|device| device.value.identities().into_iter().map(|name| device.with(name)))
+        .collect();
+    unique("the device", &identities, checker);
     addresses_apart(&drafts, checker);
     drafts
 }
@@ -329,6 +356,20 @@ impl Interface {
             zone: text(self.zone.to_string()),
             anti_spoofing: text(self.anti_spoofing.to_string()),
             mss_clamp: Some(Located::nowhere(self.mss_clamp)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_without_dpdk_says_how_to_get_one() {
+        let said = "dpdk".parse::<Driver>().map_err(|expected| expected.to_string());
+        match said {
+            Ok(driver) => assert_eq!((driver, cfg!(feature = "dpdk")), (Driver::Dpdk, true)),
+            Err(said) => assert!(said.contains("--features dpdk"), "{said}"),
         }
     }
 }

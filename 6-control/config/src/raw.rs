@@ -11,11 +11,13 @@ use std::borrow::Cow;
 use crate::decode::{DecodeTable, Table};
 use crate::source::Located;
 
+mod dpdk;
 mod firewall;
 mod limits;
 mod nat;
 mod shapes;
 
+pub(crate) use dpdk::RawDpdk;
 pub(crate) use firewall::{RawFirewall, RawRule};
 pub(crate) use limits::{RawLimits, RawTimeouts};
 pub(crate) use nat::{RawForward, RawMasquerade, RawNat, RawStatic};
@@ -54,6 +56,9 @@ pub(crate) struct RawConfig {
     /// How many flows are remembered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limits: Optional<RawLimits>,
+    /// How DPDK is started, if any interface is on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dpdk: Optional<RawDpdk>,
     /// Counters for Prometheus. Not available in this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metrics: Option<Unavailable>,
@@ -74,6 +79,7 @@ impl DecodeTable for RawConfig {
             firewall: table.optional("firewall"),
             timeouts: table.optional("timeouts"),
             limits: table.optional("limits"),
+            dpdk: table.optional("dpdk"),
             metrics: table.unavailable("metrics", "nothing would be served there"),
             has_unread: table.has_unread(),
         }
@@ -131,13 +137,14 @@ pub(crate) struct RawInterface {
     /// Its name everywhere: in rules, in counters, and that of its tap in the VPC namespace.
     #[schemars(required, length(min = 1, max = 15))]
     pub(crate) name: Optional<String>,
-    /// How frames are received and sent. This version has `af-packet`, which works with every
-    /// device of the kernel's.
+    /// How frames are received and sent: `af-packet`, which works with every device of the
+    /// kernel's, or `dpdk`, in a gateway that was built with it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["af-packet"], "default" = "af-packet"))]
+    #[schemars(extend("enum" = ["af-packet", "dpdk"], "default" = "af-packet"))]
     pub(crate) driver: Optional<String>,
-    /// The device, by the kernel's name for it.
-    #[schemars(required, length(min = 1, max = 15))]
+    /// The device, by the kernel's name for it. With `dpdk` a PCI address, or a virtual device
+    /// with its arguments: `net_memif0,role=client`.
+    #[schemars(required, length(min = 1, max = 255))]
     pub(crate) device: Optional<String>,
     /// The gateway's own addresses on this interface, each with the length of its network's
     /// prefix: `203.0.113.1/24`.

@@ -48,8 +48,8 @@ mod tests {
     use super::schema;
     use crate::decode::{DecodeTable, known_keys};
     use crate::raw::{
-        RawConfig, RawFirewall, RawForward, RawGateway, RawInterface, RawLimits, RawMasquerade,
-        RawNat, RawRoute, RawRule, RawStatic, RawTimeouts,
+        RawConfig, RawDpdk, RawFirewall, RawForward, RawGateway, RawInterface, RawLimits,
+        RawMasquerade, RawNat, RawRoute, RawRule, RawStatic, RawTimeouts,
     };
 
     /// The schema of a table of the file.
@@ -90,6 +90,7 @@ mod tests {
         the_schema_has_the_keys_of::<RawRule>("Rule");
         the_schema_has_the_keys_of::<RawTimeouts>("Timeouts");
         the_schema_has_the_keys_of::<RawLimits>("Limits");
+        the_schema_has_the_keys_of::<RawDpdk>("Dpdk");
     }
 
     #[test]

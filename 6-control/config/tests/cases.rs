@@ -3,7 +3,7 @@
 //! `understood.toml`. `BLESS=1` writes what is said now; read the difference before committing it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use portcullis_config::{Config, Host};
 
@@ -11,11 +11,9 @@ const HOST: Host<'_> = Host { name: "host1" };
 
 #[test]
 fn every_case_is_answered_as_recorded() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut seen = 0;
     let mut wrong = Vec::new();
-    for case in fs::read_dir(cases).expect("the cases are there") {
-        let folder = case.expect("a case can be read").path();
+    for folder in cases() {
         let text = fs::read_to_string(folder.join("portcullis.toml")).expect("a case has a file");
         let (recorded, other, said) = match Config::parse("portcullis.toml", &text, &HOST) {
             Ok(config) => ("understood.toml", "stderr.txt", config.to_toml()),
@@ -35,16 +33,23 @@ fn every_case_is_answered_as_recorded() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The folders of the cases; those about DPDK if it is there.
+fn cases() -> Vec<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let folders: &[_] = if cfg!(feature = "dpdk") { &["cases", "cases-dpdk"] } else { &["cases"] };
+    let cases = folders.iter().map(|folder| fs::read_dir(here.join(folder)));
+    let cases = cases.flat_map(|cases| cases.expect("the cases are there"));
+    cases.map(|case| case.expect("a case can be read").path()).collect()
+}
+
 fn bless() -> bool {
     std::env::var_os("BLESS").is_some()
 }
 
 #[test]
 fn a_configuration_written_and_read_again_is_the_same() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    for case in fs::read_dir(cases).expect("the cases are there") {
-        let path = case.expect("a case can be read").path().join("portcullis.toml");
-        let text = fs::read_to_string(path).expect("a case has a file");
+    for folder in cases() {
+        let text = fs::read_to_string(folder.join("portcullis.toml")).expect("a case has a file");
         if let Ok(config) = Config::parse("a", &text, &HOST) {
             let again = Config::parse("b", &config.to_toml(), &Host { name: "another" });
             assert_eq!(again, Ok(config));

@@ -52,6 +52,7 @@ fn it_describes_every_key() {
         "Rule",
         "Timeouts",
         "Limits",
+        "Dpdk",
     ] {
         let keys = schema["$defs"][section]["properties"].as_object().expect("properties");
         for key in keys.keys() {

@@ -9,7 +9,7 @@ use std::io;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use portcullis_config::Config;
+use portcullis_config::{Config, Driver};
 use portcullis_dataplane::{
     Bell, Doorbell, EVENT_CAPACITY, INJECT_CAPACITY, INQUIRIES, IdlePolicy, IoConfig, IoCounters,
     IoJob, IoLinks, IoLoop, OpenPort, PipelineCounters, PipelineJob, PipelineLinks, Receiver,
@@ -22,18 +22,20 @@ use portcullis_os::cpus::{CpuId, CpuSet};
 use portcullis_os::links::{Link, LinkError, Links};
 use portcullis_os::netns::{self, NetnsError, NetnsHandle, run_in};
 use portcullis_os::placement::Plan;
+use portcullis_os::privileges::Privileges;
 use portcullis_os::tap::{TapError, TapName};
 use portcullis_os::threads::{
     Job, JoinError, NamespaceChoice, Role, StartError, SystemThreads, ThreadEnd, ThreadHandle,
     ThreadName, ThreadNameError, ThreadSpec, Threads,
 };
-use portcullis_packet::{IfIndex, Mac, Packet};
+use portcullis_packet::{IfIndex, Mac, Packet, TxOffload};
 use portcullis_pipeline::{Event, WorkerCounters, WorkerLimits};
 use portcullis_policy::Policy;
 use portcullis_tables::{FibError, Publisher};
 use portcullis_trap::{TapSpec, TrapConfig, TrapCounters, TrapJob};
 
 use crate::counters::{Counters, WorkerSet};
+use crate::dpdk::{self, DpdkError};
 use crate::inspect::{Inspector, Line};
 use crate::manager_job::ManagerJob;
 use crate::{policy, running, tables};
@@ -61,6 +63,8 @@ pub(crate) enum AssembleError {
         "device `{0}` has no MAC address of six bytes: only Ethernet devices can be interfaces"
     )]
     NotEthernet(String),
+    #[error(transparent)]
+    Dpdk(#[from] DpdkError),
     #[error("the vpc-manager started without saying how to reach it")]
     NoManager,
     #[error("doorbells: {0}")]
@@ -85,6 +89,8 @@ pub(crate) struct Assembly {
     pub(crate) namespaces: HashMap<u64, String>,
     /// In the order in which they were started.
     threads: Vec<ThreadHandle>,
+    /// What some ports are of; ends last.
+    dpdk: Option<dpdk::Running>,
     /// Ends the I/O threads, and with them the pipelines.
     stop_workers: Stop,
     /// Ends the trap thread.
@@ -95,8 +101,11 @@ pub(crate) struct Assembly {
 
 /// The device of each interface.
 pub(crate) struct Device {
-    pub(crate) name: String,
+    /// The kernel's name of it, if it knows it.
+    pub(crate) kernel: Option<String>,
     pub(crate) mac: Mac,
+    /// What it finishes itself.
+    pub(crate) offload: TxOffload,
 }
 
 impl Assembly {
@@ -119,8 +128,21 @@ impl Assembly {
             (link.inode(), link.name().to_owned()),
             (vpc.inode(), vpc.name().to_owned()),
         ]);
-        let devices = devices(config, &link)?;
-        let threads = SystemThreads::new(observer);
+        let threads = dpdk::threads(config, SystemThreads::new(observer));
+        let mut starter = Starter { threads: &*threads, started: vec![] };
+        let statuses: Vec<Vec<Arc<PortStatus>>> = plan
+            .workers
+            .iter()
+            .map(|_| interfaces.iter().map(|_| Arc::default()).collect())
+            .collect();
+        let housekeeping = &plan.housekeeping;
+        let in_link = NamespaceChoice::At(link.clone());
+        // The others are to be known to it.
+        let dpdk = dpdk::start(config, housekeeping, &statuses, |job, keeps| {
+            let name = "pc-dpdk".to_owned();
+            starter.start((Role::Dpdk, keeps), name, housekeeping, in_link.clone(), job)
+        })?;
+        let devices = devices(config, &link, dpdk.as_ref())?;
         let (manager_bell, trap_doorbell) = (Doorbell::new()?, Doorbell::new()?);
         let trap_bell = trap_doorbell.bell();
         let (punts, receiver) = trap_queue(trap_doorbell);
@@ -140,7 +162,7 @@ impl Assembly {
         let mut events = Vec::new();
         let mut bells = Vec::new();
         let mut sets = Vec::new();
-        for place in &plan.workers {
+        for (place, ports) in plan.workers.iter().zip(statuses) {
             let (io, pipeline) = exchange()?;
             let (lane, injected): (Sender<Packet>, _) = ring(INJECT_CAPACITY, pipeline.doorbell());
             bells.push(pipeline.doorbell().bell());
@@ -166,7 +188,7 @@ impl Assembly {
                 pipeline: Arc::new(WorkerCounters::default()),
                 pipeline_loop: Arc::new(PipelineCounters::default()),
                 io_loop: Arc::new(IoCounters::default()),
-                ports: devices.iter().map(|_| Arc::new(PortStatus::new())).collect(),
+                ports,
             });
         }
         let meshed = mesh(pairs.iter().map(|(_, io, _)| io.doorbell()));
@@ -177,7 +199,6 @@ impl Assembly {
             trap: Arc::new(TrapCounters::new(interfaces.len())),
         };
 
-        let mut starter = Starter { threads: &threads, started: vec![] };
         let trap = TrapJob::new(TrapConfig {
             taps: taps(config, &devices)?,
             punts: receiver,
@@ -186,15 +207,15 @@ impl Assembly {
             counters: Arc::clone(&counters.trap),
             stop: stop_trap.clone(),
         });
-        let housekeeping = &plan.housekeeping;
         let in_vpc = NamespaceChoice::At(vpc);
-        starter.start(Role::Trap, "pc-trap".to_owned(), housekeeping, in_vpc.clone(), trap)?;
+        let own = |role: Role| (role, role.privileges());
+        starter.start(own(Role::Trap), "pc-trap".to_owned(), housekeeping, in_vpc.clone(), trap)?;
 
         let sockets = run_in(&link, LinkSockets::open)??;
         let sleepers = bells.clone();
         let wake = move || sleepers.iter().for_each(Bell::ring);
         let (job, manager) = ManagerJob::new(tables.into_setup(sockets, asked)?, wake);
-        starter.start(Role::Manager, "pc-vpc".to_owned(), housekeeping, in_vpc, job)?;
+        starter.start(own(Role::Manager), "pc-vpc".to_owned(), housekeeping, in_vpc, job)?;
         let manager = manager.recv().map_err(|_| AssembleError::NoManager)?;
 
         let mut members: Vec<_> = devices.iter().map(|_| fanout(plan.workers.len())).collect();
@@ -214,15 +235,16 @@ impl Assembly {
             );
             let name = format!("pc-pipe-{number}");
             let private = NamespaceChoice::Private;
-            starter.start(Role::Pipeline, name, &one(place.pipeline), private, job)?;
+            starter.start(own(Role::Pipeline), name, &one(place.pipeline), private, job)?;
 
-            let ports = open_ports(&devices, set, &mut members);
+            let ports = open_ports(&devices, set, &mut members, (number, dpdk.as_ref()));
             let io_config = IoConfig { idle, ..IoConfig::default() };
             let links = IoLinks { end, mesh, steering: steering.subscribe() };
             let io_loop = Arc::clone(&set.io_loop);
             let job = IoJob::new(io_config, ports, links, stop_workers.clone(), io_loop);
-            let in_link = NamespaceChoice::At(link.clone());
-            starter.start(Role::Io, format!("pc-io-{number}"), &one(place.io), in_link, job)?;
+            let name = format!("pc-io-{number}");
+            let role = (Role::Io, io_privileges(config));
+            starter.start(role, name, &one(place.io), in_link.clone(), job)?;
         }
         let threads = starter.started;
         Ok(Self {
@@ -235,6 +257,7 @@ impl Assembly {
             events,
             namespaces,
             threads,
+            dpdk,
             stop_workers,
             stop_trap,
             bells,
@@ -248,6 +271,8 @@ impl Assembly {
             .threads
             .into_iter()
             .partition(|thread| matches!(thread.role, Role::Io | Role::Pipeline));
+        let (last, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|thread| thread.role == Role::Dpdk);
         self.stop_workers.set();
         self.bells.iter().for_each(Bell::ring);
         let mut ended = Ok(());
@@ -258,6 +283,13 @@ impl Assembly {
         self.stop_trap.set();
         self.trap_bell.ring();
         for thread in others {
+            ended = ended.and(thread.join());
+        }
+        // Nobody has a buffer of its memory any more.
+        if let Some(dpdk) = &self.dpdk {
+            dpdk.stop();
+        }
+        for thread in last {
             ended = ended.and(thread.join());
         }
         Ok(ended?)
@@ -272,14 +304,14 @@ fn seed() -> io::Result<u64> {
 }
 
 struct Starter<'s> {
-    threads: &'s SystemThreads,
+    threads: &'s dyn Threads,
     started: Vec<ThreadHandle>,
 }
 
 impl Starter<'_> {
     fn start(
         &mut self,
-        role: Role,
+        (role, privileges): (Role, Privileges),
         name: String,
         cpus: &CpuSet,
         namespace: NamespaceChoice,
@@ -290,7 +322,7 @@ impl Starter<'_> {
             name: ThreadName::new(name)?,
             cpus: cpus.clone(),
             namespace,
-            privileges: role.privileges(),
+            privileges,
         };
         self.started.push(self.threads.start(spec, Box::new(job))?);
         Ok(())
@@ -301,15 +333,41 @@ fn one(cpu: CpuId) -> CpuSet {
     CpuSet::single(cpu)
 }
 
-fn devices(config: &Config, link: &NetnsHandle) -> Result<Vec<Device>, AssembleError> {
+/// What an I/O thread keeps: packet sockets are opened anew when their device came back; DPDK's devices are opened
+/// by another thread.
+fn io_privileges(config: &Config) -> Privileges {
+    let mut drivers = config.interfaces().iter().map(|interface| interface.driver);
+    if drivers.any(|driver| driver == Driver::AfPacket) {
+        Role::Io.privileges()
+    } else {
+        Privileges::NONE
+    }
+}
+
+fn devices(
+    config: &Config,
+    link: &NetnsHandle,
+    dpdk: Option<&dpdk::Running>,
+) -> Result<Vec<Device>, AssembleError> {
     let mut links = Links::open_in(link)?;
-    let device = |name: &str| -> Result<Device, AssembleError> {
+    let mut of_kernel = |name: &str| -> Result<Mac, AssembleError> {
         let Link { mac, .. } = links.find(name)?;
         let mac = mac.ok_or_else(|| AssembleError::NotEthernet(name.to_owned()))?;
-        Ok(Device { name: name.to_owned(), mac: Mac(mac.0) })
+        Ok(Mac(mac.0))
     };
-    let names = config.interfaces().iter().map(|interface| interface.device.as_str());
-    names.map(device).collect()
+    let device = |(slot, interface): (usize, &portcullis_config::Interface)| {
+        let kernel = interface.device.kernel().map(|name| name.as_str().to_owned());
+        let other = dpdk.and_then(|dpdk| dpdk.device(IfIndex(slot as u16)));
+        // Packet sockets leave all to the kernel, which does what the device does not.
+        let offload = other.map_or(TxOffload::ALL, |(_, offload)| offload);
+        let mac = match (&kernel, other) {
+            (Some(name), _) => of_kernel(name)?,
+            (None, Some((mac, _))) => mac,
+            (None, None) => Mac::default(),
+        };
+        Ok(Device { kernel, mac, offload })
+    };
+    config.interfaces().iter().enumerate().map(device).collect()
 }
 
 fn taps(config: &Config, devices: &[Device]) -> Result<Vec<TapSpec>, AssembleError> {
@@ -336,12 +394,18 @@ fn open_ports(
     devices: &[Device],
     set: &WorkerSet,
     members: &mut [impl Iterator<Item = Member>],
+    (worker, dpdk): (usize, Option<&dpdk::Running>),
 ) -> Vec<OpenPort> {
     let mut ports: Vec<OpenPort> = Vec::new();
     for (slot, ((device, status), group)) in devices.iter().zip(&set.ports).zip(members).enumerate()
     {
-        let Some(member) = group.next() else { continue };
-        let config = AfPacketConfig::new(IfIndex(slot as u16), &device.name);
+        let interface = IfIndex(slot as u16);
+        if let Some(port) = dpdk.and_then(|dpdk| dpdk.port(worker, interface, status)) {
+            ports.push(Box::new(move || Ok(port)));
+            continue;
+        }
+        let (Some(member), Some(name)) = (group.next(), &device.kernel) else { continue };
+        let config = AfPacketConfig::new(interface, name);
         let status = Arc::clone(status);
         ports.push(Box::new(move || {
             let port = AfPacket::open(config, member, status)?;

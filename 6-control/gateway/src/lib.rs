@@ -9,6 +9,8 @@
 mod assemble;
 mod control;
 mod counters;
+#[cfg_attr(not(feature = "dpdk"), path = "dpdk_absent.rs")]
+mod dpdk;
 mod estate;
 mod flows;
 mod inspect;

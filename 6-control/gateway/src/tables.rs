@@ -10,7 +10,7 @@ use portcullis_dataplane::Questions;
 use portcullis_manager::{
     Dataplane, InterfaceSetup, LinkSockets, Resolve, Router, Setup, StaticAction, StaticRoute,
 };
-use portcullis_packet::{IfIndex, TxOffload};
+use portcullis_packet::IfIndex;
 use portcullis_policy::Policy;
 use portcullis_routing::Snapshot;
 use portcullis_tables::Subscriber;
@@ -34,12 +34,11 @@ impl Tables {
             .zip(devices)
             .map(|(interface, device)| InterfaceSetup {
                 name: interface.name.as_str().into(),
-                device: Some(device.name.as_str().into()),
+                device: device.kernel.as_deref().map(Into::into),
                 mac: device.mac,
                 mtu: Some(interface.mtu.get()),
                 addresses: own_addresses(interface),
-                // Packet sockets leave both to the kernel, which does what the device does not.
-                offload: TxOffload::ALL,
+                offload: device.offload,
             })
             .collect();
         let routes = static_routes(config);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::capture::Capture;
 use crate::command::{Background, Finished, finish};
+use crate::driver::driver;
 use crate::lab::in_namespace;
 
 /// A namespace of a lab. Clones are the same namespace.
@@ -162,4 +163,7 @@ impl Host {
 pub fn link(a: (&Host, &str), b: (&Host, &str)) {
     let (name_a, name_b, namespace_b) = (a.1, b.1, b.0.namespace());
     a.0.run(&format!("ip link add {name_a} type veth peer name {name_b} netns {namespace_b}"));
+    for (host, name) in [a, b] {
+        driver().prepare(host, name);
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::command::{Background, Finished, finish};
+use crate::driver::driver;
 use crate::forwarder::{AntiSpoofing, Forwarder, Plan, device};
 use crate::host::Host;
 use crate::interrupt::interrupted;
@@ -355,7 +356,7 @@ fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
     for (number, port) in plan.ports.iter().enumerate() {
         line("[[interface]]");
         line(&format!("name = \"{}\"", port.name));
-        line(&format!("device = \"{}\"", device(Forwarder::Portcullis, number, port)));
+        line(&driver().lines(number, &device(Forwarder::Portcullis, number, port)));
         line(&format!("addresses = {:?}", port.addresses));
         if let Some(mtu) = port.mtu {
             line(&format!("mtu = {mtu}"));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 
+use crate::driver::{Driver, driver};
 use crate::lab::target;
 
 /// Where the `portcullis` command lies, once it has been built. `PORTCULLIS_BIN` names another one
@@ -18,25 +19,34 @@ use crate::lab::target;
 pub fn binary(release: bool) -> PathBuf {
     match std::env::var_os("PORTCULLIS_BIN") {
         Some(program) => program.into(),
-        None => built("portcullis", "portcullis", release),
+        // What is measured is what most users build; all else can have DPDK.
+        None if release && driver() == Driver::AfPacket => {
+            built("portcullis", "portcullis", &[], true)
+        }
+        None => built("portcullis", "portcullis", &["--features", "dpdk"], release),
     }
 }
 
 /// Where the traffic generator lies, once it has been built.
 #[track_caller]
 pub(crate) fn load() -> PathBuf {
-    built("portcullis-blackbox", "portcullis-load", true)
+    built("portcullis-blackbox", "portcullis-load", &[], true)
 }
 
 #[track_caller]
-fn built(package: &'static str, program: &'static str, release: bool) -> PathBuf {
+fn built(
+    package: &'static str,
+    program: &'static str,
+    features: &[&str],
+    release: bool,
+) -> PathBuf {
     static BUILT: Mutex<BTreeSet<(&str, bool)>> = Mutex::new(BTreeSet::new());
     let mut built = BUILT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if !built.contains(&(program, release)) {
         let profile = if release { "release" } else { "dev" };
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         command.args(["build", "--quiet", "--package", package, "--bin", program]);
-        command.args(["--profile", profile]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        command.args(features).args(["--profile", profile]).current_dir(env!("CARGO_MANIFEST_DIR"));
         // Building from nothing takes longer than any command of a test may.
         let output = command.output().expect("cargo can be run");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

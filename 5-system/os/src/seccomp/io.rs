@@ -11,6 +11,8 @@ pub(super) const IO: &[Allow] = &[
     allow(libc::SYS_sendmmsg),
     allow(libc::SYS_sendmsg),
     allow(libc::SYS_sendto),
+    // DPDK's net_tap.
+    allow(libc::SYS_readv),
     // A device that went away and came back gets a new socket: packet sockets and no others.
     allow_if(libc::SYS_socket, 0, &[libc::AF_PACKET as u32]),
     allow(libc::SYS_bind),

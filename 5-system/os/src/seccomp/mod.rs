@@ -12,6 +12,7 @@
 
 mod common;
 mod control;
+mod dpdk;
 mod io;
 mod manager;
 mod pipeline;
@@ -101,6 +102,7 @@ impl Filter {
             Role::Manager => &[common::COMMON, manager::MANAGER, common::SYMBOLISER],
             Role::Control => &[common::COMMON, control::CONTROL],
             Role::Supervisor => &[common::COMMON, supervisor::SUPERVISOR],
+            Role::Dpdk => &[common::COMMON, dpdk::DPDK, common::SYMBOLISER],
         };
         let soft = match role {
             Role::Pipeline | Role::Io | Role::Trap | Role::Manager => Some(
@@ -111,14 +113,14 @@ impl Filter {
                 )
                 .map_err(compile)?,
             ),
-            Role::Control | Role::Supervisor => None,
+            Role::Control | Role::Supervisor | Role::Dpdk => None,
         };
         let otherwise = match role {
             Role::Pipeline | Role::Io | Role::Trap | Role::Manager | Role::Control => {
                 SeccompAction::KillProcess
             }
-            // It must live to tidy up.
-            Role::Supervisor => SeccompAction::Errno(libc::EPERM as u32),
+            // The one must live to tidy up, the other is other people's code.
+            Role::Supervisor | Role::Dpdk => SeccompAction::Errno(libc::EPERM as u32),
         };
         let hard = program(lists, otherwise, SeccompAction::Allow);
         Ok(Self { role, soft, hard: hard.map_err(compile)? })

@@ -20,22 +20,32 @@ pub enum Role {
     Control,
     /// The parent process, which gives devices and namespaces back.
     Supervisor,
+    /// DPDK's own affairs: its start, its devices, their state.
+    Dpdk,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Io, Self::Pipeline, Self::Trap, Self::Manager, Self::Control, Self::Supervisor];
+    pub const ALL: [Self; 7] = [
+        Self::Io,
+        Self::Pipeline,
+        Self::Trap,
+        Self::Manager,
+        Self::Control,
+        Self::Supervisor,
+        Self::Dpdk,
+    ];
 
     /// What a thread of this role keeps: packet sockets that must be opened again after their
     /// device came back for I/O, configuring `vpc` for the manager, moving devices between
-    /// namespaces for the supervisor, and nothing for the others.
+    /// namespaces for the supervisor, sockets and settings of devices for DPDK's drivers, and nothing for the others.
     #[must_use]
     pub const fn privileges(self) -> Privileges {
         match self {
             Self::Io => Privileges::NET_RAW,
             Self::Manager => Privileges::NET_ADMIN,
             Self::Supervisor => Privileges::SYS_ADMIN.with(Privileges::NET_ADMIN),
+            Self::Dpdk => Privileges::NET_ADMIN.with(Privileges::NET_RAW),
             Self::Pipeline | Self::Trap | Self::Control => Privileges::NONE,
         }
     }
@@ -50,6 +60,7 @@ impl fmt::Display for Role {
             Self::Manager => "manager",
             Self::Control => "control",
             Self::Supervisor => "supervisor",
+            Self::Dpdk => "dpdk",
         })
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::words;
+use crate::dpdk::Dpdk;
 use crate::firewall::{Firewall, Rule};
 use crate::gateway::Gateway;
 use crate::interface::Interface;
@@ -212,6 +213,21 @@ impl Item for Timeouts {
 
     fn fields(&self) -> Map<String, Value> {
         table(&self.to_raw())
+    }
+}
+
+impl Item for Dpdk {
+    fn what(&self) -> String {
+        "dpdk".to_owned()
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        table(&self.to_raw())
+    }
+
+    /// It is started once.
+    fn restarts(_: &Self, _: &Self) -> bool {
+        true
     }
 }
 

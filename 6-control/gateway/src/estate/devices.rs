@@ -16,12 +16,11 @@ const OTHER_NAMES: u32 = 100;
 /// with no copy of its frames for the kernel there.
 pub(super) fn fetch(
     record: &mut Record,
-    interface: &Interface,
+    (interface, name): (&Interface, &str),
     here: &mut Links,
     there: &mut Links,
     (home, link): (&NetnsHandle, &NetnsHandle),
 ) -> Result<(), EstateError> {
-    let name = interface.device.as_str();
     if let Some(found) = there.look_for(name)? {
         info!("interface {}: device {name} is in namespace {link} already", interface.name);
         match record.state.devices.iter_mut().find(|device| device.is(name, link)) {

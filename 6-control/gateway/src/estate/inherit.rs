@@ -9,7 +9,7 @@ use portcullis_os::process::LockFile;
 use tracing::{debug, info};
 
 use super::error::Whereabouts;
-use super::{EstateError, Record};
+use super::{EstateError, Record, is_wanted};
 use crate::locks::What;
 use crate::state::{State, StateFile, TakenDevice};
 
@@ -55,9 +55,11 @@ pub(super) fn whereabouts(gateway: &str, device: &str, home: &NetnsHandle) -> Op
 }
 
 fn has_something_for(config: &Config, home: &NetnsHandle, state: &State) -> bool {
-    let wants = |name: &str| config.interfaces().iter().any(|i| i.device.as_str() == name);
     state.places().any(|place| is_ours(config, place))
-        || state.devices.iter().any(|device| came_from(home, device) && wants(&device.name))
+        || state
+            .devices
+            .iter()
+            .any(|device| came_from(home, device) && is_wanted(config, &device.name))
 }
 
 fn came_from(home: &NetnsHandle, device: &TakenDevice) -> bool {

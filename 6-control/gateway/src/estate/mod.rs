@@ -12,7 +12,7 @@ mod taps;
 
 use std::io;
 
-use portcullis_config::Config;
+use portcullis_config::{Config, Interface};
 use portcullis_os::links::Links;
 use portcullis_os::netns::{self, NetnsError, NetnsErrorKind, NetnsHandle};
 use portcullis_os::quiet;
@@ -86,9 +86,10 @@ impl Estate {
         let mut here = Links::open()?;
         let mut there = Links::open_in(&link)?;
         for interface in config.interfaces() {
+            let Some(name) = interface.device.kernel() else { continue };
             devices::fetch(
                 &mut self.record,
-                interface,
+                (interface, name.as_str()),
                 &mut here,
                 &mut there,
                 (&self.home, &link),
@@ -101,7 +102,7 @@ impl Estate {
     fn drop_unwanted(&mut self, config: &Config) -> Result<(), EstateError> {
         let link = config.gateway().link_namespace.as_str();
         let wanted = |device: &TakenDevice| {
-            let named = config.interfaces().iter().any(|i| i.device.as_str() == device.name);
+            let named = is_wanted(config, &device.name);
             named && device.namespace == link
         };
         let foreign = Foreign::lock(config, &self.record.state);
@@ -198,4 +199,10 @@ impl Estate {
             }
         }
     }
+}
+
+/// Whether an interface is on this device of the kernel's.
+fn is_wanted(config: &Config, name: &str) -> bool {
+    let kernel = |interface: &Interface| interface.device.kernel().map(|it| it.as_str() == name);
+    config.interfaces().iter().filter_map(kernel).any(|is_it| is_it)
 }

@@ -1,0 +1,179 @@
+//! The device of an interface: the kernel's, or DPDK's.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::check::Expected;
+use crate::name::DeviceName;
+
+/// What an interface is on.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Device {
+    /// A device of the kernel's, by its name.
+    Kernel(DeviceName),
+    /// One of DPDK's.
+    Dpdk(DeviceArguments),
+}
+
+impl Device {
+    /// As it stands in the file.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Kernel(name) => name.as_str(),
+            Self::Dpdk(arguments) => arguments.as_str(),
+        }
+    }
+
+    /// The device of the kernel's that frames go by in the end, if there is one: it is moved into the link namespace.
+    #[must_use]
+    pub const fn kernel(&self) -> Option<&DeviceName> {
+        match self {
+            Self::Kernel(name) => Some(name),
+            Self::Dpdk(arguments) => arguments.kernel.as_ref(),
+        }
+    }
+
+    /// What no other interface may have as well.
+    pub(crate) fn identities(&self) -> Vec<String> {
+        let kernel = self.kernel().map(|name| name.as_str().to_owned());
+        let own = match self {
+            Self::Kernel(_) => None,
+            Self::Dpdk(arguments) => Some(arguments.name().to_owned()),
+        };
+        kernel.into_iter().chain(own).collect()
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A device as DPDK's programs take it: a PCI address, or the name of a virtual device, and then its arguments.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DeviceArguments {
+    text: String,
+    kernel: Option<DeviceName>,
+}
+
+/// Longest text: DPDK keeps a device's arguments in so many bytes.
+const LONGEST: usize = 255;
+
+/// Drivers on top of a device of the kernel's, which is their argument `iface`.
+const ON_KERNEL_DEVICES: [&str; 2] = ["net_af_packet", "net_af_xdp"];
+
+impl DeviceArguments {
+    /// As it stands in the file.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The PCI address, or the name of the virtual device.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text.split(',').next().unwrap_or_default()
+    }
+
+    /// The value of one of its arguments, by the argument's name.
+    #[must_use]
+    pub fn argument(&self, name: &str) -> Option<&str> {
+        let mut arguments = self.text.split(',').skip(1).filter_map(|part| part.split_once('='));
+        arguments.find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// Whether it is a device on the PCI bus.
+    #[must_use]
+    pub fn is_pci(&self) -> bool {
+        is_pci(self.name())
+    }
+}
+
+impl FromStr for DeviceArguments {
+    type Err = Expected;
+
+    fn from_str(text: &str) -> Result<Self, Expected> {
+        let mut parts = text.split(',');
+        let name = parts.next().unwrap_or_default();
+        let is_virtual = name.strip_prefix("net_").is_some_and(|rest| {
+            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        });
+        let is_text = text.len() <= LONGEST && text.bytes().all(|b| b.is_ascii_graphic());
+        if !is_text || !(is_virtual || is_pci(name)) {
+            return Err(Expected::new(
+                "a PCI address (`0000:03:00.0`) or a virtual device of DPDK's with its arguments \
+                 (`net_memif0,role=client`), 255 characters at most and no spaces",
+            ));
+        }
+        let kernel = if ON_KERNEL_DEVICES.iter().any(|driver| name.starts_with(driver)) {
+            let given = parts.find_map(|part| part.strip_prefix("iface="));
+            let parsed = given.and_then(|given| given.parse().ok());
+            Some(parsed.ok_or_else(|| {
+                Expected::new("the kernel's device that it is on: `net_af_packet0,iface=eth1`")
+            })?)
+        } else {
+            None
+        };
+        Ok(Self { text: text.to_owned(), kernel })
+    }
+}
+
+/// `0000:03:00.0`, or without the domain.
+fn is_pci(name: &str) -> bool {
+    let hex = |text: &str, digits: std::ops::RangeInclusive<usize>| {
+        digits.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    let Some((bus, function)) = name.rsplit_once('.') else { return false };
+    let parts: Vec<_> = bus.split(':').collect();
+    let is_bus = match parts.as_slice() {
+        [bus, device] => hex(bus, 2..=2) && hex(device, 2..=2),
+        [domain, bus, device] => hex(domain, 4..=8) && hex(bus, 2..=2) && hex(device, 2..=2),
+        _ => false,
+    };
+    is_bus && hex(function, 1..=1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<DeviceArguments, String> {
+        text.parse().map_err(|expected: Expected| expected.to_string())
+    }
+
+    #[test]
+    fn a_pci_address_or_a_virtual_device_is_one_of_dpdks() {
+        for (text, name, pci) in [
+            ("0000:03:00.0", "0000:03:00.0", true),
+            ("03:00.1,arg=1", "03:00.1", true),
+            ("net_null0", "net_null0", false),
+            ("net_memif0,role=client,socket=/run/a.sock", "net_memif0", false),
+        ] {
+            let device = parsed(text).expect("good");
+            assert_eq!((device.name(), device.is_pci(), device.as_str()), (name, pci, text));
+        }
+        let long = format!("net_null0,{}", "x".repeat(250));
+        for text in ["", "eth1", "net_", "net_null 0", "00:3:00.0", "0000:03:00", "net_a;b", &long]
+        {
+            assert!(parsed(text).is_err_and(|it| it.contains("a PCI address")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_device_on_a_kernels_names_it() {
+        let device = parsed("net_af_packet0,iface=eth1,qdisc_bypass=1").map(Device::Dpdk);
+        let device = device.expect("good");
+        assert_eq!(device.kernel().map(DeviceName::as_str), Some("eth1"));
+        assert_eq!(device.identities(), ["eth1", "net_af_packet0"]);
+        let Device::Dpdk(arguments) = device else { panic!("it is one of DPDK's") };
+        assert_eq!(arguments.argument("qdisc_bypass"), Some("1"));
+        assert_eq!(arguments.argument("net_af_packet0"), None);
+        for text in ["net_af_packet0", "net_af_xdp1,iface=", "net_af_packet0,iface=lo"] {
+            assert!(parsed(text).is_err_and(|it| it.contains("iface=eth1")), "{text}");
+        }
+        let null = parsed("net_null0").map(Device::Dpdk).expect("good");
+        assert_eq!((null.kernel(), null.identities()), (None, vec!["net_null0".to_owned()]));
+    }
+}

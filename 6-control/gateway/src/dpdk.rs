@@ -1,0 +1,398 @@
+//! The thread `pc-dpdk`: it starts DPDK, brings its devices up, looks after them while the gateway runs, and gives
+//! all of it back at the end.
+//!
+//! DPDK is started on it with the few rights that drivers need, because the threads that DPDK starts for itself inherit them. Devices are looked for
+//! in `link`, where it runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use portcullis_config::{Config, Device as ConfiguredDevice, DeviceArguments, Interface};
+use portcullis_dataplane::Stop;
+use portcullis_dpdk::{
+    BufferPool, Device, DeviceError, DeviceSetup, DpdkThreads, Eal, EalConfig, EalError, Mailbox,
+    Memory, PoolError, SlotPort, quietly,
+};
+use portcullis_drivers::{Port, PortState, PortStatus};
+use portcullis_os::cpus::CpuSet;
+use portcullis_os::privileges::Privileges;
+use portcullis_os::threads::{Job, JobError, Role, SystemThreads, Threads};
+use portcullis_packet::{HEADROOM, IfIndex, Mac, TxOffload};
+use tracing::{error, info, warn};
+
+/// How often devices are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often it is tried to get a device that is not there.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Frames that each queue of a device holds.
+const DESCRIPTORS: u16 = 1024;
+
+/// Buffers that may be elsewhere, per worker: in its batches, waiting for neighbours, in caches.
+const IN_FLIGHT: u32 = 4096;
+
+/// Bytes of the link-layer header and a tag.
+const LINK_LAYER: u16 = 18;
+
+/// Why there is no DPDK.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DpdkError {
+    #[error(transparent)]
+    Eal(#[from] EalError),
+    #[error("DPDK's thread ended before it was ready")]
+    Gone,
+}
+
+/// Why a device is not there.
+#[derive(Debug, thiserror::Error)]
+enum PlaceError {
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+/// DPDK, running, and what the interfaces on it are.
+pub(crate) struct Running {
+    found: HashMap<IfIndex, Found>,
+    stop: Stop,
+}
+
+/// An interface on DPDK, as others need it.
+struct Found {
+    mac: Mac,
+    offload: TxOffload,
+    /// By worker.
+    mailboxes: Vec<Mailbox>,
+}
+
+impl Running {
+    /// The address of an interface, and what its device finishes itself; `None` if it is not on DPDK.
+    pub(crate) fn device(&self, interface: IfIndex) -> Option<(Mac, TxOffload)> {
+        self.found.get(&interface).map(|found| (found.mac, found.offload))
+    }
+
+    /// A worker's port of an interface, counted in `status`; `None` if it is not on DPDK.
+    pub(crate) fn port(
+        &self,
+        worker: usize,
+        interface: IfIndex,
+        status: &Arc<PortStatus>,
+    ) -> Option<Box<dyn Port>> {
+        let found = self.found.get(&interface)?;
+        let mailbox = found.mailboxes.get(worker)?.clone();
+        Some(Box::new(SlotPort::new(interface, Arc::clone(status), found.offload, mailbox)))
+    }
+
+    /// Ends it. Its thread is to be joined then.
+    pub(crate) fn stop(&self) {
+        self.stop.set();
+    }
+}
+
+/// What starts threads: if any interface is on DPDK, they are made known to it.
+pub(crate) fn threads(config: &Config, system: SystemThreads) -> Box<dyn Threads> {
+    if config.uses_dpdk() { Box::new(DpdkThreads::new(system)) } else { Box::new(system) }
+}
+
+/// Starts DPDK if any interface is on it, by `start`, which is given the job and what its thread keeps. Ports
+/// are counted in `statuses`, by worker and interface.
+pub(crate) fn start<E: From<DpdkError>>(
+    config: &Config,
+    cpus: &CpuSet,
+    statuses: &[Vec<Arc<PortStatus>>],
+    start: impl FnOnce(DpdkJob, Privileges) -> Result<(), E>,
+) -> Result<Option<Running>, E> {
+    if !config.uses_dpdk() {
+        return Ok(None);
+    }
+    let stop = Stop::new();
+    let (job, ready) = DpdkJob::new(config, cpus, statuses, stop.clone());
+    start(job, privileges(config))?;
+    let found = ready.recv().map_err(|_| DpdkError::Gone)??;
+    Ok(Some(Running { found: found.into_iter().collect(), stop }))
+}
+
+/// What a thread for these devices keeps: what their drivers do needs it.
+fn privileges(config: &Config) -> Privileges {
+    let mut keeps = Role::Dpdk.privileges();
+    for device in config.interfaces().iter().map(|interface| &interface.device) {
+        let ConfiguredDevice::Dpdk(arguments) = device else { continue };
+        let is = |driver: &str| arguments.name().starts_with(driver);
+        if arguments.is_pci() {
+            // vfio pins memory for the device; ports of old virtio devices are written to.
+            keeps = keeps.with(Privileges::IPC_LOCK).with(Privileges::SYS_RAWIO);
+        }
+        if is("net_af_packet") {
+            // It locks its rings.
+            keeps = keeps.with(Privileges::IPC_LOCK);
+        }
+        if is("net_af_xdp") {
+            // It loads a program, and pins the memory that it shares with the kernel.
+            keeps = keeps.with(Privileges::BPF).with(Privileges::IPC_LOCK);
+        }
+    }
+    keeps
+}
+
+/// A device that an interface is on, there or not.
+struct Place {
+    interface: IfIndex,
+    name: String,
+    devargs: String,
+    setup: DeviceSetup,
+    /// Bytes that a buffer for its frames should have.
+    room: u16,
+    /// Of each worker.
+    statuses: Vec<Arc<PortStatus>>,
+    mailboxes: Vec<Mailbox>,
+    device: Option<Device>,
+    state: PortState,
+    retry_at: Instant,
+}
+
+/// The work of `pc-dpdk`.
+pub(crate) struct DpdkJob {
+    eal: EalConfig,
+    places: Vec<Place>,
+    ready: SyncSender<Result<Vec<(IfIndex, Found)>, DpdkError>>,
+    stop: Stop,
+}
+
+/// What `pc-dpdk` says when it is up: the interfaces that it has.
+type Ready = Receiver<Result<Vec<(IfIndex, Found)>, DpdkError>>;
+
+impl DpdkJob {
+    /// A job for all interfaces of a configuration that are on DPDK, whose ports are counted in `statuses`, by
+    /// worker and interface.
+    fn new(
+        config: &Config,
+        cpus: &CpuSet,
+        statuses: &[Vec<Arc<PortStatus>>],
+        stop: Stop,
+    ) -> (Self, Ready) {
+        let workers = u16::try_from(statuses.len()).unwrap_or(u16::MAX);
+        let place = |(slot, interface): (usize, &Interface)| {
+            let ConfiguredDevice::Dpdk(arguments) = &interface.device else { return None };
+            Some(Place {
+                interface: IfIndex(slot as u16),
+                name: interface.name.to_string(),
+                devargs: arguments.as_str().to_owned(),
+                setup: DeviceSetup {
+                    workers,
+                    mtu: interface.mtu.get(),
+                    rx_descriptors: DESCRIPTORS,
+                    tx_descriptors: DESCRIPTORS,
+                },
+                room: room(interface.mtu.get()).max(slot_bytes(arguments)),
+                statuses: statuses.iter().filter_map(|of| of.get(slot).cloned()).collect(),
+                mailboxes: statuses.iter().map(|_| Mailbox::default()).collect(),
+                device: None,
+                state: PortState::Gone,
+                retry_at: Instant::now(),
+            })
+        };
+        let places: Vec<_> = config.interfaces().iter().enumerate().filter_map(place).collect();
+        let is_pci = |interface: &Interface| matches!(&interface.device, ConfiguredDevice::Dpdk(arguments) if arguments.is_pci());
+        let eal = EalConfig {
+            name: format!("portcullis-{}", config.gateway().name),
+            memory: config.dpdk().memory,
+            huge_pages: config.dpdk().hugepages,
+            cpus: cpus.clone(),
+            pci: config.interfaces().iter().any(is_pci),
+            arguments: config.dpdk().eal_arguments.clone(),
+        };
+        let (ready, receiver) = sync_channel(1);
+        (Self { eal, places, ready, stop }, receiver)
+    }
+
+    fn bring_up(&mut self) -> Result<(Eal, Pools), DpdkError> {
+        let eal = Eal::start(&self.eal)?;
+        match eal.memory() {
+            Memory::Huge => info!("{} in huge pages", Eal::version()),
+            Memory::Ordinary { .. } if self.eal.huge_pages == Some(false) => {
+                info!("{} in ordinary pages", Eal::version());
+            }
+            Memory::Ordinary { free } => warn!(
+                "{} in ordinary pages, which is slower: {free} MiB of huge pages are free, and {} are wanted",
+                Eal::version(),
+                self.eal.memory
+            ),
+        }
+        let mut pools = self.pools();
+        for place in &mut self.places {
+            if let Err(error) = place.open(&mut pools) {
+                error!("interface {}: {error}; it is tried again every second", place.name);
+            }
+        }
+        Ok((eal, pools))
+    }
+
+    /// Buffers for all that devices and workers may hold at a time.
+    fn pools(&self) -> Pools {
+        let workers = self.places.first().map_or(1, |place| u32::from(place.setup.workers));
+        let devices = self.places.len() as u32;
+        let held = workers * (devices * 2 * u32::from(DESCRIPTORS) + IN_FLIGHT);
+        let frame = self.places.iter().map(|place| place.room).max().unwrap_or_else(|| room(0));
+        // A ring holds a power of two less one.
+        let buffers = held.next_power_of_two() - 1;
+        Pools { buffers, frame, by_node: Vec::new() }
+    }
+
+    fn found(&self) -> Vec<(IfIndex, Found)> {
+        let found = |place: &Place| {
+            let info = place.device.as_ref().map(Device::info);
+            let found = Found {
+                mac: info.map_or_else(|| made_up(&place.name), |info| info.mac),
+                offload: info.map_or(TxOffload::NONE, |info| info.offload),
+                mailboxes: place.mailboxes.clone(),
+            };
+            (place.interface, found)
+        };
+        self.places.iter().map(found).collect()
+    }
+}
+
+impl Job for DpdkJob {
+    fn open(&mut self) -> Result<(), JobError> {
+        Ok(())
+    }
+
+    fn run(mut self: Box<Self>) {
+        let (eal, mut pools) = match self.bring_up() {
+            Ok(up) => up,
+            Err(error) => {
+                // Who started this waits for it.
+                let _ = self.ready.send(Err(error));
+                return;
+            }
+        };
+        if self.ready.send(Ok(self.found())).is_ok() {
+            while !self.stop.is_set() {
+                let now = Instant::now();
+                for place in &mut self.places {
+                    place.look_after(&mut pools, now);
+                }
+                std::thread::sleep(LOOK);
+            }
+        }
+        // In this order: devices let go of buffers, buffers of memory.
+        self.places.iter().flat_map(|place| &place.mailboxes).for_each(Mailbox::clear);
+        self.places.clear();
+        drop(pools);
+        drop(eal);
+    }
+}
+
+/// Bytes of the buffers for frames of an MTU: whole KiB.
+fn room(mtu: u16) -> u16 {
+    const KIB: u16 = 1024;
+    let frame = mtu.saturating_add(LINK_LAYER);
+    frame.checked_next_multiple_of(KIB).unwrap_or(MOST_ROOM).clamp(2 * KIB, MOST_ROOM)
+}
+
+/// The most that a buffer can have, whose length DPDK counts in 16 bits.
+const MOST_ROOM: u16 = (u16::MAX - HEADROOM as u16) / 1024 * 1024;
+
+/// Bytes of the slots that net_af_packet shares with the kernel; it asks that each fits into a buffer.
+fn slot_bytes(arguments: &DeviceArguments) -> u16 {
+    let bytes = arguments.argument("framesz").and_then(|bytes| bytes.parse().ok());
+    bytes.unwrap_or(0).min(MOST_ROOM)
+}
+
+/// A pool of buffers on each NUMA node that has a device.
+struct Pools {
+    buffers: u32,
+    frame: u16,
+    by_node: Vec<(i32, BufferPool)>,
+}
+
+impl Pools {
+    fn of(&mut self, node: i32) -> Result<BufferPool, PoolError> {
+        if let Some((_, pool)) = self.by_node.iter().find(|(of, _)| *of == node) {
+            return Ok(pool.clone());
+        }
+        let pool = BufferPool::new(self.buffers, self.frame, node)?;
+        self.by_node.push((node, pool.clone()));
+        Ok(pool)
+    }
+}
+
+impl Place {
+    /// Gets the device and leaves its ports for their threads.
+    fn open(&mut self, pools: &mut Pools) -> Result<(), PlaceError> {
+        let mut device = Device::probe(&self.devargs)?;
+        let pool = pools.of(device.numa_node())?;
+        device.start(self.setup, pool)?;
+        for (worker, (status, mailbox)) in (0..).zip(self.statuses.iter().zip(&self.mailboxes)) {
+            mailbox.leave(device.port(worker, self.interface, Arc::clone(status))?);
+        }
+        let info = device.info();
+        info!(
+            "interface {}: {} with {} receive and {} transmit queues, MAC {}",
+            self.name, info.driver, info.rx_queues, info.tx_queues, info.mac
+        );
+        self.state = device.seen().map_or(PortState::Gone, PortStatus::state);
+        self.device = Some(device);
+        Ok(())
+    }
+
+    fn look_after(&mut self, pools: &mut Pools, now: Instant) {
+        if let Some(device) = &mut self.device {
+            let link = device.look();
+            let state = device.seen().map_or(PortState::Gone, PortStatus::state);
+            if state != self.state {
+                self.state = state;
+                match (state, link) {
+                    (PortState::Gone, _) => error!("interface {}: its device is gone", self.name),
+                    (_, Some(link)) => {
+                        info!("interface {}: {}, {} Mbit/s", self.name, state.name(), link.megabits)
+                    }
+                    (_, None) => {}
+                }
+            }
+            if state == PortState::Gone {
+                self.mailboxes.iter().for_each(Mailbox::clear);
+                self.device = None;
+                self.retry_at = now + RETRY;
+            }
+        } else if now >= self.retry_at {
+            self.retry_at = now + RETRY;
+            if quietly(|| self.open(pools)).is_ok() {
+                info!("interface {}: its device is there", self.name);
+            }
+        }
+    }
+}
+
+/// The address of an interface whose device is not there yet: a locally administered one, always the same for a name.
+fn made_up(name: &str) -> Mac {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let [a, b, c, d, e, ..] = hash.to_le_bytes();
+    Mac([2, a, b, c, d, e])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_have_room_for_a_frame() {
+        for (mtu, bytes) in [(68, 2048), (1500, 2048), (9000, 9216), (65535, 64512)] {
+            assert_eq!(room(mtu), bytes, "{mtu}");
+        }
+    }
+
+    #[test]
+    fn a_made_up_address_is_a_stations_own_and_always_the_same() {
+        let Mac(mac) = made_up("wan");
+        assert_eq!(mac[0], 2, "locally administered, and no group");
+        assert_eq!(made_up("wan"), Mac(mac));
+        assert_ne!(made_up("lan"), Mac(mac));
+    }
+}
