@@ -30,6 +30,12 @@ pub fn joins_fragments() -> bool {
     driver() == Driver::Dpdk
 }
 
+/// Bytes of the largest datagram that the driver lets through in fragments.
+#[must_use]
+pub fn largest_datagram() -> usize {
+    if joins_fragments() { 9000 } else { 20_000 }
+}
+
 impl Driver {
     /// The lines of the file that put an interface on a device.
     pub(crate) fn lines(self, number: usize, device: &str) -> String {

@@ -86,7 +86,7 @@ fn a_file_that_cannot_be_used_changes_nothing() {
         (good.replace("\"some\"", "\"some\"\ncolour = 3"), "colour"),
         (good.replace("to = \"wan\"", "to = \"nowhere\""), "nowhere"),
         // Right in itself; only a start can move devices.
-        (good.replace("device = \"eth2\"", "device = \"eth9\""), "eth"),
+        (good.replace("eth2", "eth9"), "eth"),
     ] {
         let said = portcullis.apply(&bad).failure();
         assert!(said.contains(named), "{named}: {said}");

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use portcullis_blackbox::{
-    Capture, Dial, Forwarder, Lab, Reflector, Site, by_portcullis_as_by_the_kernel, wait_until,
+    Capture, Dial, Forwarder, Lab, Reflector, Site, by_portcullis_as_by_the_kernel,
+    largest_datagram, wait_until,
 };
 
 use crate::{guarded, inward};
@@ -35,7 +36,7 @@ fn fragments_go_the_way_of_their_first_one(forwarder: Forwarder) {
         capture.fields("ip.flags.mf == 1 || ip.frag_offset > 0 || ipv6.fragment", &["ip.len"]);
     assert_eq!(seen, Vec::<Vec<String>>::new(), "a fragment of what is not let through");
     for address in ["10.1.0.2", "[2001:db8:1::2]"] {
-        for bytes in [3000, 20_000] {
+        for bytes in [3000, largest_datagram()] {
             let _seen = Dial::udp(&format!("{address}:7000")).bytes(bytes).seen(&site.outside);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis_blackbox::{
     Capture, Forwarder, Gateway, Lab, Pair, PairOptions, Plan, Port,
-    by_portcullis_as_by_the_kernel, joins_fragments, tracepath,
+    by_portcullis_as_by_the_kernel, largest_datagram, tracepath,
 };
 
 by_portcullis_as_by_the_kernel! {
@@ -27,7 +27,7 @@ fn a_packet_that_may_be_fragmented_arrives_in_fragments(forwarder: Forwarder) {
     let lab = Lab::new("a_packet_that_may_be_fragmented_arrives_in_fragments");
     let pair = narrow(&lab, forwarder);
     let capture = Capture::start(&pair.far, "eth0", "icmp");
-    let largest = if joins_fragments() { 9000 } else { 20_000 };
+    let largest = largest_datagram();
     for size in [1373, 1400, 1472, 3000, largest] {
         let ping = pair.near.ping(&format!("-M dont -c 3 -i 0.05 -W 1 -s {size}"), "10.2.0.2");
         assert_eq!(ping.received, 3, "{size}: {}", ping.said);

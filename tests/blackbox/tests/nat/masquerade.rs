@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis_blackbox::{
     Capture, Dial, Forwarder, IperfServer, Lab, Outcome, Reflector, Site, SiteOptions, Transport,
-    by_portcullis_as_by_the_kernel, tracepath, traceroute, wait_until,
+    by_portcullis_as_by_the_kernel, largest_datagram, tracepath, traceroute, wait_until,
 };
 
 use crate::masquerade;
@@ -141,7 +141,7 @@ fn large_datagrams_cross_in_fragments_both_ways(forwarder: Forwarder) {
     let site = narrow(&lab, forwarder, false);
     let _outside = Reflector::start(&site.outside, "7000");
     for host in [&site.inside, &site.second] {
-        for bytes in [1400, 3000, 20_000] {
+        for bytes in [1400, 3000, largest_datagram()] {
             let dial = Dial::udp("203.0.113.254:7000").from("0.0.0.0:4000").bytes(bytes);
             assert_eq!(dial.seen(host).ip().to_string(), "203.0.113.1", "{bytes}");
         }

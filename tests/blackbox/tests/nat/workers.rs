@@ -2,7 +2,7 @@
 
 use portcullis_blackbox::{
     Behaviour, Dial, Forwarder, IperfServer, Lab, NatDiscovery, Policy, PortForward, Reflector,
-    Site, SiteOptions, StunServer, Transport,
+    Site, SiteOptions, StunServer, Transport, largest_datagram,
 };
 
 use crate::masquerade;
@@ -90,7 +90,7 @@ fn fragments_and_errors_find_the_worker_of_their_flow() {
     let _outside = Reflector::start(&site.outside, "7000");
     for address in addresses() {
         let from = format!("{address}:4000");
-        let large = Dial::udp("203.0.113.254:7000").from(&from).bytes(20_000);
+        let large = Dial::udp("203.0.113.254:7000").from(&from).bytes(largest_datagram());
         assert_eq!(large.seen(&site.inside).ip().to_string(), "203.0.113.1", "{address}");
         let refused = Dial::udp("203.0.113.254:7001").from(&from).by(&site.inside).outcome;
         assert_eq!(refused, portcullis_blackbox::Outcome::Refused, "{address}");
