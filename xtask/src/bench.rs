@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the gateway beside its peers, in one run.
 
+mod dpdk;
 mod flows;
 mod huge_pages;
 mod memory;
@@ -20,13 +21,14 @@ pub(crate) struct Options {
     rounds: usize,
     memory: bool,
     veth: bool,
+    dpdk: bool,
     markdown: Option<String>,
 }
 
 impl Options {
     /// Reads the command line.
     pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
-        let mut options = Self { rounds: 5, memory: true, veth: true, markdown: None };
+        let mut options = Self { rounds: 5, memory: true, veth: true, dpdk: true, markdown: None };
         let mut words = words.iter();
         while let Some(&word) = words.next() {
             let mut value = || words.next().copied().ok_or(format!("{word} needs a value"));
@@ -35,11 +37,15 @@ impl Options {
                     let text = value()?;
                     options.rounds = text.parse().map_err(|_| format!("{text} is no number"))?;
                 }
-                "--only" => match value()? {
-                    "memory" => options.veth = false,
-                    "veth" => options.memory = false,
-                    other => return Err(format!("--only memory or --only veth, not {other}")),
-                },
+                "--only" => {
+                    let only = value()?;
+                    if !["memory", "veth", "dpdk"].contains(&only) {
+                        return Err(format!("--only memory, veth or dpdk, not {only}"));
+                    }
+                    options.memory = only == "memory";
+                    options.veth = only == "veth";
+                    options.dpdk = only == "dpdk";
+                }
                 "--markdown" => options.markdown = Some(value()?.to_owned()),
                 _ => return Err(format!("unknown option {word}")),
             }
@@ -61,6 +67,9 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     }
     if options.veth {
         report += &veth::run(options.rounds)?;
+    }
+    if options.dpdk {
+        report += &dpdk::run(options.rounds)?;
     }
     println!("\n{report}");
     match &options.markdown {

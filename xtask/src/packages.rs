@@ -28,10 +28,10 @@ pub(crate) const LAB: &[&str] = &[
     "util-linux",
 ];
 
-/// What only the benchmarks use: testpmd, what the plain loop is built with, and what
+/// What only the benchmarks use: testpmd, l3fwd's source, what the plain loop is built with, and what
 /// counts instructions.
 pub(crate) const BENCH: &[&str] =
-    &["dpdk", "dpdk-dev", "gcc", "libdpdk-dev", "pkg-config", "valgrind"];
+    &["dpdk", "dpdk-dev", "dpdk-doc", "gcc", "libdpdk-dev", "pkg-config", "valgrind"];
 
 /// Installs what is missing of a list.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {

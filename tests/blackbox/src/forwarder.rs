@@ -34,6 +34,8 @@ pub struct Port {
     pub anti_spoofing: Option<AntiSpoofing>,
     /// Whether TCP's segments are made to fit the MTU.
     pub mss_clamp: bool,
+    /// The device of DPDK's that it is on, by its arguments. None of the kernel's is made for it then.
+    pub dpdk: Option<String>,
 }
 
 /// What the source address of a packet must be like (RFC 3704).
@@ -57,7 +59,15 @@ impl Port {
             mtu: None,
             anti_spoofing: None,
             mss_clamp: false,
+            dpdk: None,
         }
+    }
+
+    /// The same port on a device of DPDK's instead of a wire.
+    #[must_use]
+    pub fn on_dpdk(mut self, arguments: &str) -> Self {
+        self.dpdk = Some(arguments.to_owned());
+        self
     }
 
     /// The same port with an MTU of its own, at both ends.
@@ -208,7 +218,7 @@ pub(crate) fn device(forwarder: Forwarder, number: usize, port: &Port) -> String
 
 #[track_caller]
 fn wires(host: &Host, forwarder: Forwarder, plan: &Plan) {
-    for (number, port) in plan.ports.iter().enumerate() {
+    for (number, port) in plan.ports.iter().enumerate().filter(|(_, port)| port.dpdk.is_none()) {
         let device = device(forwarder, number, port);
         link((host, &device), (&port.peer, &port.peer_interface));
         if let Some(mtu) = port.mtu {

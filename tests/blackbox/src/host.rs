@@ -85,7 +85,14 @@ impl Host {
     #[must_use]
     pub fn attempt(&self, line: &str) -> Finished {
         let words: Vec<_> = line.split_whitespace().collect();
-        finish(self.command(&words))
+        self.attempt_words(&words)
+    }
+
+    /// The same for a command whose words have white space in them.
+    #[track_caller]
+    #[must_use]
+    pub fn attempt_words(&self, words: &[&str]) -> Finished {
+        finish(self.command(words))
     }
 
     /// Leaves a command running.

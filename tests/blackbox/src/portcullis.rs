@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::interrupt::interrupted;
 use crate::lab::Lab;
 use crate::policy::Policy;
-use crate::programs::binary;
+use crate::programs::{binary, binary_with_dpdk};
 use crate::show;
 use crate::wait::wait_until;
 
@@ -39,7 +39,7 @@ pub struct Portcullis {
 impl Portcullis {
     #[track_caller]
     pub(crate) fn start(lab: &Lab, host: &Host, plan: &Plan) -> Self {
-        let program = binary(plan.release);
+        let program = program(plan);
         let (vpc, link) = (lab.adopt("vpc"), lab.adopt("link"));
         let file = lab.folder().join("portcullis.toml");
         let base = text(lab, plan, &vpc, &link);
@@ -68,7 +68,7 @@ impl Portcullis {
         let text = format!("{base}{}", plan.policy.toml());
         fs::write(&file, text).expect("the lab's folder can be written");
         let socket = socket_folder().join(format!("{}-refused.sock", lab.prefix()));
-        refusal(&binary(plan.release), host, wrapper, &file, &socket)
+        refusal(&program(plan), host, wrapper, &file, &socket)
     }
 
     #[track_caller]
@@ -342,6 +342,15 @@ fn socket_folder() -> PathBuf {
 }
 
 /// The file that a plan stands for, without its policy.
+/// The command that runs it: with DPDK if it needs that.
+fn program(plan: &Plan) -> PathBuf {
+    if plan.ports.iter().any(|port| port.dpdk.is_some()) {
+        binary_with_dpdk(plan.release)
+    } else {
+        binary(plan.release)
+    }
+}
+
 fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
     let mut text = String::new();
     let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes every line");
@@ -356,7 +365,10 @@ fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
     for (number, port) in plan.ports.iter().enumerate() {
         line("[[interface]]");
         line(&format!("name = \"{}\"", port.name));
-        line(&driver().lines(number, &device(Forwarder::Portcullis, number, port)));
+        match &port.dpdk {
+            Some(arguments) => line(&format!("driver = \"dpdk\"\ndevice = \"{arguments}\"")),
+            None => line(&driver().lines(number, &device(Forwarder::Portcullis, number, port))),
+        }
         line(&format!("addresses = {:?}", port.addresses));
         if let Some(mtu) = port.mtu {
             line(&format!("mtu = {mtu}"));

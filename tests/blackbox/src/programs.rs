@@ -27,6 +27,15 @@ pub fn binary(release: bool) -> PathBuf {
     }
 }
 
+/// The same, with DPDK.
+#[track_caller]
+pub(crate) fn binary_with_dpdk(release: bool) -> PathBuf {
+    match std::env::var_os("PORTCULLIS_BIN") {
+        Some(program) => program.into(),
+        None => built("portcullis", "portcullis", &["--features", "dpdk"], release),
+    }
+}
+
 /// Where the traffic generator lies, once it has been built.
 #[track_caller]
 pub(crate) fn load() -> PathBuf {
@@ -40,9 +49,9 @@ fn built(
     features: &[&str],
     release: bool,
 ) -> PathBuf {
-    static BUILT: Mutex<BTreeSet<(&str, bool)>> = Mutex::new(BTreeSet::new());
+    static BUILT: Mutex<BTreeSet<(&str, usize, bool)>> = Mutex::new(BTreeSet::new());
     let mut built = BUILT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if !built.contains(&(program, release)) {
+    if !built.contains(&(program, features.len(), release)) {
         let profile = if release { "release" } else { "dev" };
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         command.args(["build", "--quiet", "--package", package, "--bin", program]);
@@ -50,7 +59,7 @@ fn built(
         // Building from nothing takes longer than any command of a test may.
         let output = command.output().expect("cargo can be run");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        built.insert((program, release));
+        built.insert((program, features.len(), release));
     }
     target().join(if release { "release" } else { "debug" }).join(program)
 }
