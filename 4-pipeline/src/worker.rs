@@ -36,6 +36,14 @@ pub struct WorkerLimits {
     pub pool: PoolLimits,
 }
 
+impl WorkerLimits {
+    /// For devices that cut no super-frames: a batch of such becomes some 2,900 segments.
+    pub const CUTTING: Self = Self { pool: PoolLimits { small: 4096, large: 0 } };
+}
+
+/// Most buffers for pieces that are made anew after a batch.
+const TOP_UP: usize = 1024;
+
 impl Default for WorkerLimits {
     fn default() -> Self {
         Self { pool: PoolLimits { small: 256, large: 0 } }
@@ -651,7 +659,7 @@ impl Worker {
             self.counters.pieces.add(pieces.len() as u64);
             batch.append(pieces);
             // The pieces go to the I/O thread's pool, where their originals came from.
-            self.rest.pool.top_up(BATCH);
+            self.rest.pool.top_up(TOP_UP);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::run::run;
 pub(crate) const LAB: &[&str] = &[
     "conntrack",
     "coturn",
+    "dpdk-dev",
     "ethtool",
     "frr",
     "iperf3",

@@ -5,22 +5,32 @@ use std::time::Instant;
 use crate::packages;
 use crate::run::{cargo, need_root, run};
 
-/// A step's name, and cargo's arguments.
-const STEPS: &[(&str, &[&str])] = &[
-    ("format", &["fmt", "--all", "--check"]),
+/// A step's name, the driver that the gateway is on (see `tests/blackbox/src/driver.rs`), and cargo's arguments.
+type Step = (&'static str, &'static str, &'static [&'static str]);
+
+const STEPS: &[Step] = &[
+    ("format", "", &["fmt", "--all", "--check"]),
     (
         "lints",
+        "",
         &["clippy", "--quiet", "--workspace", "--all-targets", DPDK, "--", "--deny", "warnings"],
     ),
     // What is measured is built as users build it.
     (
         "release build",
+        "",
         &["build", "--quiet", "--release", "-p", "portcullis", "-p", "portcullis-blackbox"],
     ),
-    ("build", &["build", "--quiet", "--workspace", "--all-targets", DPDK]),
+    ("build", "", &["build", "--quiet", "--workspace", "--all-targets", DPDK]),
     // Publication under every order of loads and stores that the memory model allows.
-    ("model", &["run", "--quiet", "--release", "--manifest-path", "2-tables/loom/Cargo.toml"]),
-    ("tests", &["test", "--workspace", "--no-fail-fast", DPDK]),
+    ("model", "", &["run", "--quiet", "--release", "--manifest-path", "2-tables/loom/Cargo.toml"]),
+    ("tests", "", &["test", "--workspace", "--no-fail-fast", DPDK]),
+    // Packets go the same way.
+    (
+        "tests on DPDK",
+        "dpdk",
+        &["test", "-p", "portcullis-blackbox", "--test", "forwarding", "--", "--skip", "kernel::"],
+    ),
 ];
 
 /// The release build goes without, as most users have it.
@@ -32,12 +42,14 @@ pub(crate) fn run_steps() -> Result<(), String> {
     let start = Instant::now();
     packages::install(packages::LAB)?;
     let mut failed = Vec::new();
-    for (name, arguments) in STEPS {
+    for &(name, driver, arguments) in STEPS {
         let step = Instant::now();
         println!("== {name}");
-        if let Err(error) = run(&cargo(), arguments) {
+        let (driver, cargo) = (format!("PORTCULLIS_DRIVER={driver}"), cargo());
+        let words = [&[driver.as_str(), cargo.as_str()], arguments].concat();
+        if let Err(error) = run("env", &words) {
             eprintln!("{error}");
-            failed.push(*name);
+            failed.push(name);
         }
         println!("== {name}: {:.0} s", step.elapsed().as_secs_f64());
     }

@@ -78,12 +78,12 @@ impl Port for SlotPort {
     fn maintain(&mut self) {
         if let Some(port) = &mut self.port {
             port.maintain();
-        }
-        if self.status.state() == PortState::Gone {
-            self.port = self.mailbox.take();
-            if let Some(port) = &mut self.port {
-                port.maintain();
+            if self.status.state() == PortState::Gone {
+                self.port = None;
             }
+        }
+        if self.port.is_none() {
+            self.port = self.mailbox.take();
         }
     }
 

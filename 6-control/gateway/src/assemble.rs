@@ -138,7 +138,7 @@ impl Assembly {
         let housekeeping = &plan.housekeeping;
         let in_link = NamespaceChoice::At(link.clone());
         // The others are to be known to it.
-        let dpdk = dpdk::start(config, housekeeping, &statuses, |job, keeps| {
+        let mut dpdk = dpdk::start(config, housekeeping, &statuses, |job, keeps| {
             let name = "pc-dpdk".to_owned();
             starter.start((Role::Dpdk, keeps), name, housekeeping, in_link.clone(), job)
         })?;
@@ -211,20 +211,23 @@ impl Assembly {
         let own = |role: Role| (role, role.privileges());
         starter.start(own(Role::Trap), "pc-trap".to_owned(), housekeeping, in_vpc.clone(), trap)?;
 
+        let foreign = dpdk.as_mut().and_then(dpdk::Running::take_devices);
         let sockets = run_in(&link, LinkSockets::open)??;
         let sleepers = bells.clone();
         let wake = move || sleepers.iter().for_each(Bell::ring);
-        let (job, manager) = ManagerJob::new(tables.into_setup(sockets, asked)?, wake);
+        let (job, manager) = ManagerJob::new(tables.into_setup(sockets, foreign, asked)?, wake);
         starter.start(own(Role::Manager), "pc-vpc".to_owned(), housekeeping, in_vpc, job)?;
         let manager = manager.recv().map_err(|_| AssembleError::NoManager)?;
 
+        let cuts = devices.iter().any(|device| !device.offload.tcp_segmentation);
+        let limits = if cuts { WorkerLimits::CUTTING } else { WorkerLimits::default() };
         let mut members: Vec<_> = devices.iter().map(|_| fanout(plan.workers.len())).collect();
         for (number, (((place, end, links), mesh), set)) in
             pairs.into_iter().zip(meshed).zip(&counters.workers).enumerate()
         {
             let idle = if place.shared { IdlePolicy::SHARED } else { IdlePolicy::DEDICATED };
             let job = PipelineJob::new(
-                WorkerLimits::default(),
+                limits,
                 idle,
                 links,
                 policy

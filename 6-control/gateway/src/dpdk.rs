@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use portcullis_config::{Config, Device as ConfiguredDevice, DeviceArguments, Interface};
@@ -16,6 +16,7 @@ use portcullis_dpdk::{
     Memory, PoolError, SlotPort, quietly,
 };
 use portcullis_drivers::{Port, PortState, PortStatus};
+use portcullis_manager::{DeviceChange, DeviceReport, DeviceReports, ForeignDevices};
 use portcullis_os::cpus::CpuSet;
 use portcullis_os::privileges::Privileges;
 use portcullis_os::threads::{Job, JobError, Role, SystemThreads, Threads};
@@ -58,6 +59,7 @@ enum PlaceError {
 /// DPDK, running, and what the interfaces on it are.
 pub(crate) struct Running {
     found: HashMap<IfIndex, Found>,
+    devices: Option<ForeignDevices>,
     stop: Stop,
 }
 
@@ -87,6 +89,11 @@ impl Running {
         Some(Box::new(SlotPort::new(interface, Arc::clone(status), found.offload, mailbox)))
     }
 
+    /// Those devices that no kernel knows, for the manager.
+    pub(crate) fn take_devices(&mut self) -> Option<ForeignDevices> {
+        self.devices.take()
+    }
+
     /// Ends it. Its thread is to be joined then.
     pub(crate) fn stop(&self) {
         self.stop.set();
@@ -110,10 +117,16 @@ pub(crate) fn start<E: From<DpdkError>>(
         return Ok(None);
     }
     let stop = Stop::new();
-    let (job, ready) = DpdkJob::new(config, cpus, statuses, stop.clone());
+    let (orders, wishes) = channel();
+    let tell = move |interface, change| {
+        // It is gone when the gateway stops.
+        let _ = orders.send((interface, change));
+    };
+    let (devices, reports) = ForeignDevices::new(tell);
+    let (job, ready) = DpdkJob::new(config, cpus, statuses, (wishes, reports), stop.clone());
     start(job, privileges(config))?;
     let found = ready.recv().map_err(|_| DpdkError::Gone)??;
-    Ok(Some(Running { found: found.into_iter().collect(), stop }))
+    Ok(Some(Running { found: found.into_iter().collect(), devices: Some(devices), stop }))
 }
 
 /// What a thread for these devices keeps: what their drivers do needs it.
@@ -151,6 +164,9 @@ struct Place {
     mailboxes: Vec<Mailbox>,
     device: Option<Device>,
     state: PortState,
+    /// What was last reported to the manager, if it is not told by a kernel.
+    reported: Option<DeviceReport>,
+    reports: Option<DeviceReports>,
     retry_at: Instant,
 }
 
@@ -159,6 +175,7 @@ pub(crate) struct DpdkJob {
     eal: EalConfig,
     places: Vec<Place>,
     ready: SyncSender<Result<Vec<(IfIndex, Found)>, DpdkError>>,
+    wishes: Receiver<(IfIndex, DeviceChange)>,
     stop: Stop,
 }
 
@@ -172,6 +189,7 @@ impl DpdkJob {
         config: &Config,
         cpus: &CpuSet,
         statuses: &[Vec<Arc<PortStatus>>],
+        (wishes, reports): (Receiver<(IfIndex, DeviceChange)>, DeviceReports),
         stop: Stop,
     ) -> (Self, Ready) {
         let workers = u16::try_from(statuses.len()).unwrap_or(u16::MAX);
@@ -192,6 +210,8 @@ impl DpdkJob {
                 mailboxes: statuses.iter().map(|_| Mailbox::default()).collect(),
                 device: None,
                 state: PortState::Gone,
+                reported: None,
+                reports: interface.device.kernel().is_none().then(|| reports.clone()),
                 retry_at: Instant::now(),
             })
         };
@@ -206,7 +226,7 @@ impl DpdkJob {
             arguments: config.dpdk().eal_arguments.clone(),
         };
         let (ready, receiver) = sync_channel(1);
-        (Self { eal, places, ready, stop }, receiver)
+        (Self { eal, places, ready, wishes, stop }, receiver)
     }
 
     fn bring_up(&mut self) -> Result<(Eal, Pools), DpdkError> {
@@ -240,6 +260,13 @@ impl DpdkJob {
         // A ring holds a power of two less one.
         let buffers = held.next_power_of_two() - 1;
         Pools { buffers, frame, by_node: Vec::new() }
+    }
+
+    /// Does what the manager wishes.
+    fn change(&mut self, interface: IfIndex, change: DeviceChange) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.interface == interface) {
+            place.change(change);
+        }
     }
 
     fn found(&self) -> Vec<(IfIndex, Found)> {
@@ -276,7 +303,12 @@ impl Job for DpdkJob {
                 for place in &mut self.places {
                     place.look_after(&mut pools, now);
                 }
-                std::thread::sleep(LOOK);
+                match self.wishes.recv_timeout(LOOK) {
+                    Ok((interface, change)) => self.change(interface, change),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    // The manager is gone: so is the gateway, in a moment.
+                    Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
+                }
             }
         }
         // In this order: devices let go of buffers, buffers of memory.
@@ -337,7 +369,46 @@ impl Place {
         );
         self.state = device.seen().map_or(PortState::Gone, PortStatus::state);
         self.device = Some(device);
+        self.report();
         Ok(())
+    }
+
+    /// Tells the manager what the device is like, if that is news.
+    fn report(&mut self) {
+        let Some(reports) = &self.reports else { return };
+        let is = |seen: &PortStatus| match seen.state() {
+            PortState::Gone => DeviceReport::Gone,
+            state => DeviceReport::Is {
+                mac: seen.mac(),
+                mtu: seen.mtu(),
+                up: state != PortState::Down,
+                carrier: state == PortState::Up,
+            },
+        };
+        let seen = self.device.as_ref().and_then(Device::seen);
+        let report = seen.map_or(DeviceReport::Gone, is);
+        if self.reported.replace(report) != Some(report) {
+            reports.send(self.interface, report);
+        }
+    }
+
+    /// Makes the device what the manager wishes, or reports that it can't be.
+    fn change(&mut self, change: DeviceChange) {
+        let Some(device) = &mut self.device else { return };
+        let done = match change {
+            DeviceChange::Up(up) => device.set_up(up),
+            DeviceChange::Mtu(mtu) => device.set_mtu(u16::try_from(mtu).unwrap_or(u16::MAX)),
+            DeviceChange::Mac(mac) => device.set_mac(mac),
+        };
+        if let Err(error) = done {
+            warn!("interface {}: {error}", self.name);
+            if let Some(reports) = &self.reports {
+                reports.send(self.interface, DeviceReport::Refuses(change));
+            }
+        }
+        // Whatever it is now: the manager takes its wish for done.
+        self.reported = None;
+        self.report();
     }
 
     fn look_after(&mut self, pools: &mut Pools, now: Instant) {
@@ -354,6 +425,7 @@ impl Place {
                     (_, None) => {}
                 }
             }
+            self.report();
             if state == PortState::Gone {
                 self.mailboxes.iter().for_each(Mailbox::clear);
                 self.device = None;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portcullis_config::Config;
 use portcullis_drivers::{Port, PortStatus};
+use portcullis_manager::ForeignDevices;
 use portcullis_os::cpus::CpuSet;
 use portcullis_os::privileges::Privileges;
 use portcullis_os::threads::{Job, JobError, SystemThreads, Threads};
@@ -22,6 +23,10 @@ impl Running {
     }
 
     pub(crate) fn port(&self, _: usize, _: IfIndex, _: &Arc<PortStatus>) -> Option<Box<dyn Port>> {
+        match *self {}
+    }
+
+    pub(crate) fn take_devices(&mut self) -> Option<ForeignDevices> {
         match *self {}
     }
 

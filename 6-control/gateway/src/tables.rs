@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use portcullis_config::{Config, InterfaceName, NextHop, RouteAction};
 use portcullis_dataplane::Questions;
 use portcullis_manager::{
-    Dataplane, InterfaceSetup, LinkSockets, Resolve, Router, Setup, StaticAction, StaticRoute,
+    Dataplane, DeviceSetup, ForeignDevices, InterfaceSetup, LinkSockets, Resolve, Router, Setup,
+    StaticAction, StaticRoute,
 };
 use portcullis_packet::IfIndex;
 use portcullis_policy::Policy;
@@ -34,7 +35,10 @@ impl Tables {
             .zip(devices)
             .map(|(interface, device)| InterfaceSetup {
                 name: interface.name.as_str().into(),
-                device: device.kernel.as_deref().map(Into::into),
+                device: match &device.kernel {
+                    Some(name) => DeviceSetup::Kernel(name.as_str().into()),
+                    None => DeviceSetup::Foreign,
+                },
                 mac: device.mac,
                 mtu: Some(interface.mtu.get()),
                 addresses: own_addresses(interface),
@@ -60,6 +64,7 @@ impl Tables {
     pub(crate) fn into_setup(
         self,
         link: LinkSockets,
+        foreign: Option<ForeignDevices>,
         mut questions: Questions,
     ) -> Result<Setup, AssembleError> {
         let doorbell = questions.doorbell().as_fd().try_clone_to_owned()?;
@@ -78,6 +83,7 @@ impl Tables {
             policy: self.policy,
             dataplane: self.dataplane,
             link: Some(link),
+            foreign,
             resolve: Some(Resolve { queue: Box::new(queue), doorbell }),
             receive_buffer: Setup::RECEIVE_BUFFER,
         })

@@ -16,6 +16,7 @@
 //! | `mirror` | all of the kernel's tables together, and what they come to |
 //! | `cycle`, `fib` | in which order what is written, so that no worker sees half of it |
 //! | `ports` | device and tap of an interface follow each other |
+//! | `foreign` | devices that no kernel knows, as if one did |
 //! | `configure`, `change` | addresses and static routes of the configuration file, and of the next one |
 //! | `resolve` | neighbours that workers wait for or use |
 //! | `show`, `handle` | questions from other threads |
@@ -31,6 +32,7 @@ mod configure;
 mod cycle;
 mod event;
 mod fib;
+mod foreign;
 mod handle;
 mod listen;
 mod manager;
@@ -48,8 +50,11 @@ mod show;
 
 pub use change::{ApplyError, Change};
 pub use event::Protocol;
+pub use foreign::{DeviceChange, DeviceReport, DeviceReports, ForeignDevices};
 pub use handle::{Gone, Handle, RouteStream, Status};
 pub use listen::ListenCounters;
 pub use manager::{Manager, ManagerError};
 pub use request::{Router, StaticAction, StaticRoute};
-pub use setup::{Dataplane, InterfaceSetup, LinkSockets, Resolve, ResolveQueue, Setup};
+pub use setup::{
+    Dataplane, DeviceSetup, InterfaceSetup, LinkSockets, Resolve, ResolveQueue, Setup,
+};

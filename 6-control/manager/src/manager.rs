@@ -8,22 +8,24 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use portcullis_packet::Instant;
+use portcullis_packet::{IfIndex, Instant};
 use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::change::{ApplyError, Change};
 use crate::configure::Configuration;
 use crate::cycle::{Cycle, Next};
+use crate::foreign::{self, DeviceChange, DeviceReport, ForeignDevices};
 use crate::handle::{Handle, Inbox, Query, Status};
 use crate::listen::{LinkListener, Read, VpcListener};
 use crate::mirror::Mirror;
 use crate::netlink::{NetlinkSocket, Requests};
-use crate::request::{Request, Side};
+use crate::request::{LinkChange, Request, Side};
 use crate::resolve::{Asked, in_doubt};
 use crate::setup::{Resolve, ResolveQueue, Setup};
 use crate::show;
@@ -39,6 +41,9 @@ const RESOLVE_BATCH: usize = 256;
 /// Changes to follow a link's other end at a time; more would mean that they chase each other.
 const MAX_STEPS: usize = 256;
 
+/// How devices are told what is to become of them.
+type Tell = Box<dyn FnMut(IfIndex, DeviceChange) + Send>;
+
 /// Why a manager could not be made, or stopped.
 #[derive(Debug, Error)]
 pub enum ManagerError {
@@ -53,6 +58,7 @@ pub struct Manager {
     vpc: NetlinkSocket,
     link: Option<NetlinkSocket>,
     resolve: Option<Resolve>,
+    reports: Option<UnboundedReceiver<(IfIndex, DeviceReport)>>,
     inbox: Inbox,
     published: Box<dyn Fn() + Send>,
     runtime: Runtime,
@@ -68,6 +74,8 @@ struct Core {
     link: Option<LinkListener>,
     vpc_requests: Requests,
     link_requests: Option<Requests>,
+    /// How devices are told that no kernel knows.
+    tell: Option<Tell>,
     start: std::time::Instant,
     ticks: u64,
     /// It is time to look whether all is in the kernel that should be.
@@ -91,6 +99,10 @@ impl Manager {
             Some(sockets) => (Some(sockets.watch), Some(Requests::new(sockets.requests))),
             None => (None, None),
         };
+        let (reports, tell) = match setup.foreign {
+            Some(ForeignDevices { reports, tell }) => (Some(reports), Some(tell)),
+            None => (None, None),
+        };
         let core = Core {
             mirror,
             cycle,
@@ -100,6 +112,7 @@ impl Manager {
             link: link.as_ref().map(|_| LinkListener::default()),
             vpc_requests,
             link_requests,
+            tell,
             start: std::time::Instant::now(),
             ticks: 0,
             configure: true,
@@ -109,7 +122,7 @@ impl Manager {
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (handle, inbox) = Handle::new();
         let (resolve, published) = (setup.resolve, Box::new(|| ()));
-        Ok((Self { core, vpc, link, resolve, inbox, published, runtime }, handle))
+        Ok((Self { core, vpc, link, resolve, reports, inbox, published, runtime }, handle))
     }
 
     /// Has `published` called after each publication, so that workers that sleep are woken: packets
@@ -124,7 +137,8 @@ impl Manager {
     /// # Errors
     /// A socket broke.
     pub fn run(self) -> Result<(), ManagerError> {
-        let Self { mut core, vpc, link, resolve, mut inbox, published, runtime } = self;
+        let Self { mut core, vpc, link, resolve, mut reports, mut inbox, published, runtime } =
+            self;
         let mut told = core.cycle.epoch();
         runtime.block_on(async {
             let vpc = watch(vpc)?;
@@ -179,6 +193,12 @@ impl Manager {
                         let _ = rustix::io::read(guard.get_inner(), &mut count);
                         guard.clear_ready();
                     }
+                    report = reported(reports.as_mut()) => match report {
+                        Some((interface, report)) => {
+                            foreign::take(&mut core.mirror, interface, report);
+                        }
+                        None => reports = None,
+                    },
                     query = inbox.queries.recv() => match query {
                         Some(query) => core.answer(query),
                         None => return Ok(()),
@@ -212,6 +232,16 @@ async fn readable<T: AsRawFd>(fd: Option<&AsyncFd<T>>) -> io::Result<AsyncFdRead
     }
 }
 
+/// Waits for a report, if any will come.
+async fn reported(
+    reports: Option<&mut UnboundedReceiver<(IfIndex, DeviceReport)>>,
+) -> Option<(IfIndex, DeviceReport)> {
+    match reports {
+        Some(reports) => reports.recv().await,
+        None => future::pending().await,
+    }
+}
+
 /// A number that nobody can guess.
 fn seed() -> io::Result<u64> {
     let mut bytes = [0; 8];
@@ -234,7 +264,13 @@ impl Core {
         }
         for _ in 0..MAX_STEPS {
             let Some((interface, side, request)) = self.mirror.ports.step() else { break };
-            let accepted = self.ask(side, &request);
+            let accepted = match request {
+                // If it can't be, that is reported.
+                Request::SetLink { index, change } if foreign::is_foreign(index) => {
+                    self.tell(interface, change)
+                }
+                _ => self.ask(side, &request),
+            };
             if let Request::SetLink { change, .. } = request {
                 self.mirror.ports.answered(interface, side, change, accepted);
                 self.mirror.interface_changed(interface);
@@ -247,6 +283,16 @@ impl Core {
         let now = self.now();
         for request in self.configuration.requests(&self.mirror, now, possible) {
             self.ask(Side::Tap, &request);
+        }
+    }
+
+    fn tell(&mut self, interface: IfIndex, change: LinkChange) -> bool {
+        match (&mut self.tell, foreign::change(change)) {
+            (Some(tell), Some(change)) => {
+                tell(interface, change);
+                true
+            }
+            _ => false,
         }
     }
 

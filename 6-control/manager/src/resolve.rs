@@ -86,7 +86,7 @@ mod tests {
     fn mirror() -> Mirror {
         let wan = InterfaceSetup {
             name: "wan".into(),
-            device: None,
+            device: crate::setup::DeviceSetup::Unknown,
             mac: portcullis_packet::Mac::default(),
             mtu: None,
             addresses: vec![],

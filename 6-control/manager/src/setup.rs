@@ -10,6 +10,7 @@ use portcullis_policy::Policy;
 use portcullis_routing::Snapshot;
 use portcullis_tables::{FibWriter4, FibWriter6, Publisher};
 
+use crate::foreign::ForeignDevices;
 use crate::netlink::NetlinkSocket;
 use crate::request::StaticRoute;
 
@@ -18,8 +19,8 @@ use crate::request::StaticRoute;
 pub struct InterfaceSetup {
     /// Its name, which its tap in `vpc` has.
     pub name: Box<str>,
-    /// The name of its device in `link`; `None` if no kernel sees the device.
-    pub device: Option<Box<str>>,
+    /// What its device is.
+    pub device: DeviceSetup,
     /// The MAC address of the device, for as long as nobody changes it.
     pub mac: Mac,
     /// The MTU of the configuration file, in bytes; `None`: the device's own.
@@ -28,6 +29,17 @@ pub struct InterfaceSetup {
     pub addresses: Vec<IpNet>,
     /// What the driver says that the device does for the gateway.
     pub offload: TxOffload,
+}
+
+/// What an interface's device is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DeviceSetup {
+    /// One of the kernel's, in `link`, with this name.
+    Kernel(Box<str>),
+    /// One that no kernel sees, of which [`Setup::foreign`] tells.
+    Foreign,
+    /// One of which nothing is known.
+    Unknown,
 }
 
 /// Sockets that were opened in the `link` namespace.
@@ -91,6 +103,8 @@ pub struct Setup {
     pub dataplane: Dataplane,
     /// Sockets in the `link` namespace; `None` if no device is to be followed.
     pub link: Option<LinkSockets>,
+    /// Devices that no kernel sees; `None` if there are none.
+    pub foreign: Option<ForeignDevices>,
     /// Requests of workers; `None` if there are none.
     pub resolve: Option<Resolve>,
     /// Room for announcements of the kernel that were not read yet, in bytes.

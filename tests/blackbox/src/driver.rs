@@ -23,11 +23,17 @@ pub(crate) fn driver() -> Driver {
     }
 }
 
+/// Whether the gateway is on DPDK's devices.
+#[must_use]
+pub fn uses_dpdk() -> bool {
+    driver() == Driver::Dpdk
+}
+
 /// Whether fragments reach the gateway as one packet, up to the size of its driver's slots: net_af_packet has the kernel
 /// join them (PACKET_FANOUT_FLAG_DEFRAG), and there is no argument against it.
 #[must_use]
 pub fn joins_fragments() -> bool {
-    driver() == Driver::Dpdk
+    uses_dpdk()
 }
 
 /// Bytes of the largest datagram that the driver lets through in fragments.

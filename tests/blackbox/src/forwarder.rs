@@ -34,7 +34,7 @@ pub struct Port {
     pub anti_spoofing: Option<AntiSpoofing>,
     /// Whether TCP's segments are made to fit the MTU.
     pub mss_clamp: bool,
-    /// The device of DPDK's that it is on, by its arguments. None of the kernel's is made for it then.
+    /// The device of DPDK's that it is on, by its arguments. One of the kernel's is made if they name one (`iface=`).
     pub dpdk: Option<String>,
 }
 
@@ -218,8 +218,16 @@ pub(crate) fn device(forwarder: Forwarder, number: usize, port: &Port) -> String
 
 #[track_caller]
 fn wires(host: &Host, forwarder: Forwarder, plan: &Plan) {
-    for (number, port) in plan.ports.iter().enumerate().filter(|(_, port)| port.dpdk.is_none()) {
-        let device = device(forwarder, number, port);
+    for (number, port) in plan.ports.iter().enumerate() {
+        let device = match &port.dpdk {
+            None => device(forwarder, number, port),
+            Some(arguments) => {
+                match arguments.split(',').find_map(|it| it.strip_prefix("iface=")) {
+                    Some(device) => device.to_owned(),
+                    None => continue,
+                }
+            }
+        };
         link((host, &device), (&port.peer, &port.peer_interface));
         if let Some(mtu) = port.mtu {
             port.peer.run(&format!("ip link set {} mtu {mtu}", port.peer_interface));

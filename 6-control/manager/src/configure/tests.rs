@@ -10,7 +10,7 @@ const TAP: KernelIndex = KernelIndex(3);
 fn mirror(addresses: &[&str]) -> Mirror {
     let wan = InterfaceSetup {
         name: "wan".into(),
-        device: None,
+        device: crate::setup::DeviceSetup::Unknown,
         mac: portcullis_packet::Mac::default(),
         mtu: None,
         addresses: addresses.iter().map(|net| net.parse().expect("a network")).collect(),

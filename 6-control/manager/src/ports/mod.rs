@@ -25,8 +25,9 @@ use portcullis_packet::IfIndex;
 
 pub(crate) use self::port::Port;
 use crate::event::{KernelIndex, Link};
+use crate::foreign;
 use crate::request::{LinkChange, Request, Side};
-use crate::setup::InterfaceSetup;
+use crate::setup::{DeviceSetup, InterfaceSetup};
 
 /// All interfaces.
 #[derive(Debug)]
@@ -43,8 +44,13 @@ impl Ports {
         let names = interfaces.iter().enumerate();
         let by_name = names.map(|(at, setup)| (setup.name.clone(), index(at))).collect();
         let devices = interfaces.iter().enumerate();
-        let by_device =
-            devices.filter_map(|(at, setup)| Some((setup.device.clone()?, index(at)))).collect();
+        let by_device = devices
+            .filter_map(|(at, setup)| match &setup.device {
+                DeviceSetup::Kernel(name) => Some((name.clone(), index(at))),
+                DeviceSetup::Foreign => Some((foreign::name(index(at)), index(at))),
+                DeviceSetup::Unknown => None,
+            })
+            .collect();
         let ports = interfaces.into_iter().map(Port::new).collect();
         Self { ports, by_name, by_device, by_tap: HashMap::new() }
     }

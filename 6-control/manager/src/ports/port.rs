@@ -7,7 +7,7 @@ use portcullis_routing::Interface;
 use super::follow::Follow;
 use crate::event::{Address, Link};
 use crate::request::{LinkChange, Side};
-use crate::setup::InterfaceSetup;
+use crate::setup::{DeviceSetup, InterfaceSetup};
 
 /// An interface, both ends.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Port {
             device: None,
             tap: None,
             mtu: Follow::new(setup.mtu.map(u32::from)),
-            mac: Follow::new(setup.device.is_none().then_some(setup.mac)),
+            mac: Follow::new((setup.device == DeviceSetup::Unknown).then_some(setup.mac)),
             setup,
             admin_refused: None,
             carrier_refused: None,
@@ -45,9 +45,9 @@ impl Port {
     fn device_carrier(&self) -> bool {
         match (&self.device, &self.setup.device) {
             (Some(device), _) => device.up && device.carrier,
-            (None, Some(_)) => false,
-            // Nothing is known of a device that no kernel sees; what it can't send it counts.
-            (None, None) => true,
+            (None, DeviceSetup::Kernel(_) | DeviceSetup::Foreign) => false,
+            // What it can't send it counts.
+            (None, DeviceSetup::Unknown) => true,
         }
     }
 
@@ -75,7 +75,7 @@ impl Port {
 
     /// What workers are told. Addresses that are not usable yet are left out.
     pub(crate) fn interface(&self, addresses: &[(u64, Address)]) -> Interface {
-        let present = self.device.is_some() || self.setup.device.is_none();
+        let present = self.device.is_some() || self.setup.device == DeviceSetup::Unknown;
         let device_up = self.device.as_ref().is_none_or(|device| device.up);
         let mut addresses4 = vec![];
         let mut addresses6 = vec![];
@@ -131,7 +131,8 @@ impl Port {
         if is_new {
             // One that comes back starts from the configuration.
             self.mtu = Follow::new(self.setup.mtu.map(u32::from));
-            self.mac = Follow::new(self.setup.device.is_none().then_some(self.setup.mac));
+            self.mac =
+                Follow::new((self.setup.device == DeviceSetup::Unknown).then_some(self.setup.mac));
             self.raise |= side == Side::Tap;
         }
         self.admin_refused = None;
@@ -147,8 +148,8 @@ impl Port {
                 (self.mtu.step(device.mtu, tap.mtu), self.mac.step(device.mac, tap.mac))
             }
             // Gone; it will be followed when it is back.
-            (None, Some(_)) => (None, None),
-            (None, None) => {
+            (None, DeviceSetup::Kernel(_) | DeviceSetup::Foreign) => (None, None),
+            (None, DeviceSetup::Unknown) => {
                 let mtu = self.mtu.wanted.unwrap_or(tap.mtu);
                 let mac = self.mac.wanted.unwrap_or(tap.mac);
                 (self.mtu.step(mtu, tap.mtu), self.mac.step(mac, tap.mac))

@@ -7,7 +7,7 @@ const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 fn setup(device: Option<&str>) -> InterfaceSetup {
     InterfaceSetup {
         name: "wan".into(),
-        device: device.map(Into::into),
+        device: device.map_or(DeviceSetup::Unknown, |name| DeviceSetup::Kernel(name.into())),
         mac: MAC,
         mtu: Some(1400),
         addresses: vec![],

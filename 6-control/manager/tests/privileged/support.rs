@@ -168,7 +168,7 @@ impl World {
         worker.park();
         let interface = |name: &str, addresses: &[&str]| InterfaceSetup {
             name: name.into(),
-            device: Some(format!("{name}0").into()),
+            device: portcullis_manager::DeviceSetup::Kernel(format!("{name}0").into()),
             mac: Mac([2, 0, 0, 0, 0, 1]),
             mtu: options.mtu,
             addresses: addresses.iter().map(|net| net.parse().expect("a network")).collect(),
@@ -180,6 +180,7 @@ impl World {
             policy: Arc::default(),
             dataplane,
             link: Some(netns::run_in(&ground.link, LinkSockets::open).unwrap().unwrap()),
+            foreign: None,
             resolve: options.resolve,
             receive_buffer: options.receive_buffer,
         };

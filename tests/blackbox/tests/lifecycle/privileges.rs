@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
-use portcullis_blackbox::{Forwarder, Host, Lab, Pair, PairOptions, Task, tasks};
+use portcullis_blackbox::{Forwarder, Host, Lab, Pair, PairOptions, Task, tasks, uses_dpdk};
 
 const NET_ADMIN: u64 = 1 << 12;
 const NET_RAW: u64 = 1 << 13;
+const IPC_LOCK: u64 = 1 << 14;
 const SYS_ADMIN: u64 = 1 << 21;
 
 /// What a line of the table of threads says.
@@ -44,6 +45,32 @@ const TABLE: [Line; 4] = [
     },
 ];
 
+/// With interfaces on DPDK's net_af_packet: I/O threads keep nothing, and there are threads of DPDK's own, which
+/// have sockets and locked rings.
+const DPDK: [Line; 3] = [
+    Line { name: "pc-io-", per_worker: Some(1), namespace: Namespace::Link, may: 0, must: 0 },
+    Line {
+        name: "pc-dpdk",
+        per_worker: None,
+        namespace: Namespace::Link,
+        may: NET_ADMIN | NET_RAW | IPC_LOCK,
+        must: NET_RAW,
+    },
+    Line {
+        name: "eal-",
+        per_worker: None,
+        namespace: Namespace::Link,
+        may: NET_ADMIN | NET_RAW | IPC_LOCK,
+        must: 0,
+    },
+];
+
+fn table() -> Vec<Line> {
+    let with_dpdk = uses_dpdk();
+    let others = TABLE.into_iter().filter(|line| !with_dpdk || line.name != "pc-io-");
+    others.chain(DPDK.into_iter().filter(|_| with_dpdk)).collect()
+}
+
 /// The main thread and its helpers, whatever they are called.
 const CONTROL: Line =
     Line { name: "", per_worker: None, namespace: Namespace::Host, may: 0, must: 0 };
@@ -78,12 +105,13 @@ fn check(workers: usize) {
         (inode(&portcullis.vpc), Namespace::Vpc),
     ]);
     let tasks = tasks(portcullis.gateway_pid());
+    let table = table();
 
     for task in &tasks {
-        let line = TABLE.iter().find(|line| task.name.starts_with(line.name)).unwrap_or(&CONTROL);
+        let line = table.iter().find(|line| task.name.starts_with(line.name)).unwrap_or(&CONTROL);
         expect(task, line, &namespaces);
     }
-    for line in &TABLE {
+    for line in &table {
         let count = tasks.iter().filter(|task| task.name.starts_with(line.name)).count();
         let expected = line.per_worker.map_or(1, |each| each * workers);
         assert_eq!(count, expected, "threads named {}: {tasks:#?}", line.name);

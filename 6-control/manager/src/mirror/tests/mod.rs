@@ -86,7 +86,7 @@ impl Session {
     fn new() -> Self {
         let interface = |name: &str| InterfaceSetup {
             name: name.into(),
-            device: Some(format!("{name}0").into()),
+            device: crate::setup::DeviceSetup::Kernel(format!("{name}0").into()),
             mac: Mac::default(),
             mtu: None,
             addresses: vec![],

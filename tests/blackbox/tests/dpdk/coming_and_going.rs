@@ -1,0 +1,38 @@
+//! Devices that are not there when the gateway starts.
+
+use std::time::Duration;
+
+use portcullis_blackbox::{Forwarder, Gateway, Lab, Plan, Port, wait_until};
+
+#[test]
+fn a_device_that_fails_to_start_is_an_error_and_comes_when_it_can() {
+    let lab = Lab::new("a_device_that_fails_to_start_is_an_error_and_comes_when_it_can");
+    let near = lab.host("near");
+    let frames = lab.folder().join("frames.pcap");
+    let device = format!("net_pcap0,rx_pcap={},infinite_rx=0", frames.display());
+    let plan = Plan {
+        ports: vec![
+            Port::new("lan", &near, &["10.1.0.1/24"]),
+            Port::new("late", &near, &["10.2.0.1/24"]).on_dpdk(&device),
+        ],
+        ..Plan::default()
+    };
+    let mut gateway = Gateway::start(&lab, Forwarder::Portcullis, &plan);
+    near.configure("eth0", &["10.1.0.2/24"]);
+    near.reaches_within(Duration::from_secs(10), "10.1.0.1");
+    let log = gateway.portcullis().log();
+    let complaint = log.lines().find(|line| line.contains("ERROR interface late"));
+    assert!(complaint.is_some_and(|line| line.contains(&device)), "{log}");
+    let late = |gateway: &Gateway| {
+        let rows = gateway.show("interfaces").unwrap_or_default();
+        rows.into_iter().find(|row| row["name"] == "late").unwrap_or_default()
+    };
+    assert_eq!(late(&gateway)["carrier"], false);
+    near.scapy(&format!(
+        "wrpcap('{}', [raw(Ether(dst='02:70:63:61:70:00')/IP(dst='10.1.0.2')/UDP())] * 5, linktype=1)",
+        frames.display()
+    ));
+    wait_until("it is there", Duration::from_secs(20), || late(&gateway)["carrier"] == true);
+    wait_until("its frames came in", Duration::from_secs(10), || late(&gateway)["rx_packets"] == 5);
+    assert!(gateway.portcullis().log().contains("interface late: its device is there"));
+}

@@ -1,0 +1,5 @@
+//! Interfaces on DPDK's devices, whatever the other tests run on.
+
+mod coming_and_going;
+mod memif;
+mod mixed;

@@ -1,0 +1,124 @@
+//! Interfaces on net_memif: shared memory with another process, which has the wires to the hosts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portcullis_blackbox::{
+    Background, Forwarder, Gateway, Host, Lab, Plan, Port, link, wait_until,
+};
+
+struct Layout {
+    near: Host,
+    devices: Host,
+    lab: Lab,
+    gateway: Gateway,
+    _sockets: Sockets,
+}
+
+/// The sockets' place; gone with the test. A lab's folder has too long a path for them.
+struct Sockets(PathBuf);
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn sockets(lab: &Lab) -> PathBuf {
+    std::env::temp_dir().join(format!("{}-memif", lab.prefix()))
+}
+
+fn memif(lab: &Lab, number: usize, role: &str) -> String {
+    let socket = sockets(lab).join(number.to_string());
+    format!("net_memif{number},role={role},socket={},socket-abstract=no", socket.display())
+}
+
+fn layout(name: &str) -> Layout {
+    let lab = Lab::quiet(name);
+    let folder = Sockets(sockets(&lab));
+    std::fs::create_dir(&folder.0).expect("a place for sockets");
+    let (near, far, devices) = (lab.host("near"), lab.host("far"), lab.host("bridge"));
+    for (number, host) in [(1, &near), (2, &far)] {
+        let device = format!("eth{number}");
+        link((&devices, &device), (host, "eth0"));
+        for (host, device) in [(&devices, device.as_str()), (host, "eth0")] {
+            host.run(&format!("ethtool -K {device} tx off sg off tso off gso off gro off"));
+        }
+        devices.run(&format!("ip link set {device} up"));
+        host.configure("eth0", &[&format!("10.{number}.0.2/24")]);
+        host.run(&format!("ip route add default via 10.{number}.0.1"));
+    }
+    let port = |name: &str, host: &Host, number: usize| {
+        Port::new(name, host, &[&format!("10.{}.0.1/24", number + 1)])
+            .on_dpdk(&memif(&lab, number, "server"))
+    };
+    let ports = vec![port("lan", &near, 0), port("wan", &far, 1)];
+    let gateway = Gateway::start(&lab, Forwarder::Portcullis, &Plan { ports, ..Plan::default() });
+    Layout { near, devices, lab, gateway, _sockets: folder }
+}
+
+/// testpmd between the other ends of the shared memory and the wires.
+fn bridge(Layout { devices, lab, .. }: &Layout) -> Background {
+    let mut words: Vec<String> =
+        ["dpdk-testpmd", "--no-pci", "--no-huge", "--no-shconf"].map(String::from).to_vec();
+    words.extend(["--no-telemetry", "-m", "128", "--lcores", "0@(0-1),1@(0-1)"].map(String::from));
+    for number in 0..2 {
+        words.extend(["--vdev".to_owned(), memif(lab, number, "client")]);
+        let wire = format!("net_af_packet{number},iface=eth{}", number + 1);
+        words.extend(["--vdev".to_owned(), wire]);
+    }
+    // Its ports are pairs: a shared memory and a wire each.
+    let own = ["--", "--forward-mode=io", "--auto-start", "--disable-link-check"];
+    words.extend(own.map(String::from));
+    words.extend(["--total-num-mbufs=8192".to_owned()]);
+    let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+    let line = format!("exec {} < <(sleep 3600)", quoted.join(" "));
+    devices.start_words(&["bash", "-c", &line])
+}
+
+fn carriers(gateway: &Gateway) -> Vec<bool> {
+    let rows = gateway.show("interfaces").unwrap_or_default();
+    rows.iter().map(|row| row["carrier"] == true).collect()
+}
+
+fn has_carrier(gateway: &Gateway) -> bool {
+    gateway.control().run("ip -br link show dev lan").contains("LOWER_UP")
+}
+
+#[test]
+fn the_carrier_of_the_taps_follows_the_process_at_the_other_end() {
+    let layout = layout("the_carrier_of_the_taps_follows_the_process_at_the_other_end");
+    let gateway = &layout.gateway;
+    assert_eq!(carriers(gateway), [false, false], "nobody is at the other end");
+    assert!(!has_carrier(gateway));
+    for _ in 0..2 {
+        let running = bridge(&layout);
+        wait_until("both have carrier", Duration::from_secs(20), || {
+            carriers(gateway) == [true, true] && has_carrier(gateway)
+        });
+        layout.near.reaches_within(Duration::from_secs(10), "10.2.0.2");
+        let ping = layout.near.ping("-c 20 -i 0.02 -W 1", "10.2.0.2");
+        assert_eq!(ping.received, 20, "{}", ping.said);
+        drop(running);
+        wait_until("neither has carrier", Duration::from_secs(20), || {
+            carriers(gateway) == [false, false] && !has_carrier(gateway)
+        });
+    }
+}
+
+#[test]
+fn what_is_set_down_at_the_tap_lets_nothing_pass_until_it_is_set_up() {
+    let layout = layout("what_is_set_down_at_the_tap_lets_nothing_pass_until_it_is_set_up");
+    let _bridge = bridge(&layout);
+    layout.near.reaches_within(Duration::from_secs(20), "10.2.0.2");
+    let control = layout.gateway.control();
+    control.run("ip link set wan down");
+    let admin_up = || {
+        let rows = layout.gateway.show("interfaces").unwrap_or_default();
+        rows.iter().any(|row| row["name"] == "wan" && row["admin_up"] == true)
+    };
+    wait_until("it is down", Duration::from_secs(10), || !admin_up());
+    assert_eq!(layout.near.ping("-c 2 -i 0.1 -W 1", "10.2.0.2").received, 0);
+    control.run("ip link set wan up");
+    layout.near.reaches_within(Duration::from_secs(10), "10.2.0.2");
+}
