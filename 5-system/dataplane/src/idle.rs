@@ -26,6 +26,11 @@ impl IdlePolicy {
     pub const DEDICATED: Self =
         Self { spin: Duration::from_micros(5), give_way: Duration::from_micros(5) };
 
+    /// For a thread that has its CPU, and ports that nothing wakes it for: a sleep is as long as a packet may have to
+    /// wait, so it takes longer to fall asleep.
+    pub const POLLING: Self =
+        Self { spin: Duration::from_millis(1), give_way: Duration::from_millis(1) };
+
     /// For a thread that shares its CPU with the one it waits for: to spin would be to wait for
     /// itself.
     pub const SHARED: Self = Self { spin: Duration::ZERO, give_way: Duration::from_micros(5) };

@@ -241,6 +241,7 @@ impl Assembly {
             starter.start(own(Role::Pipeline), name, &one(place.pipeline), private, job)?;
 
             let ports = open_ports(&devices, set, &mut members, (number, dpdk.as_ref()));
+            let idle = if dpdk.is_some() && !place.shared { IdlePolicy::POLLING } else { idle };
             let io_config = IoConfig { idle, ..IoConfig::default() };
             let links = IoLinks { end, mesh, steering: steering.subscribe() };
             let io_loop = Arc::clone(&set.io_loop);
