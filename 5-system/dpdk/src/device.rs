@@ -1,7 +1,7 @@
 //! Devices: found by their arguments, configured, started, watched, and given up.
 
 use std::ffi::CString;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -142,6 +142,10 @@ pub(crate) struct Shared {
     pub(crate) users: Vec<User>,
     /// How the device looks, to be shown by all its queues.
     pub(crate) seen: PortStatus,
+    /// Frames that the device has lost for want of room, since it was started.
+    pub(crate) lost: AtomicU64,
+    /// Frames that it has received broken.
+    pub(crate) broken: AtomicU64,
     /// Of transmit queues that several workers share: who sends has it.
     pub(crate) sending: Vec<Mutex<()>>,
 }
@@ -221,6 +225,8 @@ impl Device {
             paused: AtomicBool::new(false),
             users: (0..workers).map(|_| User::absent()).collect(),
             seen: PortStatus::new(),
+            lost: AtomicU64::new(0),
+            broken: AtomicU64::new(0),
             sending: (0..tx).map(|_| Mutex::new(())).collect(),
         };
         self.configure(setup, (rx, tx), &pool)?;
@@ -299,9 +305,10 @@ impl Device {
         ))
     }
 
-    /// Looks at the link, the address and the MTU, for all its queues to show.
+    /// Looks at the link, the address, the MTU and what was lost, for all its queues to show.
     pub fn look(&mut self) -> Option<Link> {
-        let seen = &self.running.as_ref()?.shared.seen;
+        let shared = &self.running.as_ref()?.shared;
+        let seen = &shared.seen;
         // SAFETY: any number may be asked about.
         if unsafe { ffi::pc_device_is_gone(self.port) } != 0 {
             seen.set_state(PortState::Gone);
@@ -318,6 +325,13 @@ impl Device {
             )
         };
         let is_up = answer >= 0 && link.up != 0;
+        let mut statistics = ffi::Statistics::default();
+        // SAFETY: it writes the structure.
+        if unsafe { ffi::pc_device_statistics(self.port, &mut statistics) } >= 0 {
+            let lost = statistics.missed.saturating_add(statistics.no_buffer);
+            shared.lost.store(lost, Ordering::Relaxed);
+            shared.broken.store(statistics.rx_errors, Ordering::Relaxed);
+        }
         seen.set_link(Mac(mac), Errno::check(mtu).unwrap_or(0));
         seen.set_state(match (self.is_down, is_up) {
             (true, _) => PortState::Down,
@@ -389,18 +403,6 @@ impl Device {
         }
         self.look();
         Ok(())
-    }
-
-    /// What the device counted and its ports did not see: frames lost for want of room, and broken ones.
-    #[must_use]
-    pub fn lost(&self) -> (u64, u64) {
-        let mut statistics = ffi::Statistics::default();
-        // SAFETY: it writes the structure.
-        let answer = unsafe { ffi::pc_device_statistics(self.port, &mut statistics) };
-        if answer < 0 {
-            return (0, 0);
-        }
-        (statistics.missed + statistics.no_buffer, statistics.rx_errors)
     }
 
     /// Returns when no thread is inside of the device any more, and none will be until [`Self::resume`].

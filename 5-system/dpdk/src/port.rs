@@ -35,6 +35,8 @@ pub struct DpdkPort {
     sending: Vec<Sending>,
     /// Empty buffers of the device's, for frames that are not in such.
     copies: Vec<Packet>,
+    /// Of what the device has lost and received broken, what is counted already.
+    counted: (u64, u64),
 }
 
 // SAFETY: the pointers in `received` and `sending` are those of the last burst and are not followed after it.
@@ -62,6 +64,7 @@ impl DpdkPort {
             received: Box::new([Received::NONE; BATCH]),
             sending: Vec::with_capacity(BATCH),
             copies: Vec::with_capacity(BATCH),
+            counted: (0, 0),
         };
         port.maintain();
         port
@@ -75,6 +78,19 @@ impl DpdkPort {
             user.let_go();
         }
         is_paused
+    }
+
+    /// Counts what the device has lost; one port of its does it for all.
+    fn count_lost(&mut self) {
+        if self.worker != 0 {
+            return;
+        }
+        let (lost, broken) = self.counted;
+        let now = &self.shared;
+        self.counted = (now.lost.load(Ordering::Relaxed), now.broken.load(Ordering::Relaxed));
+        let counters = &self.status.counters;
+        counters.drops.add(DropReason::RxOverrun, self.counted.0.saturating_sub(lost));
+        add(&counters.errors, self.counted.1.saturating_sub(broken));
     }
 
     /// Takes a frame over as it is. `None`, and it is dropped and counted, if it can't be.
@@ -274,6 +290,7 @@ impl Port for DpdkPort {
         self.status.set_link(seen.mac(), seen.mtu());
         self.status.set_state(seen.state());
         self.is_paused();
+        self.count_lost();
     }
 
     fn status(&self) -> &Arc<PortStatus> {
