@@ -22,8 +22,14 @@ const STEPS: &[Step] = &[
         &["build", "--quiet", "--release", "-p", "portcullis", "-p", "portcullis-blackbox"],
     ),
     ("build", "", &["build", "--quiet", "--workspace", "--all-targets", DPDK]),
-    // Publication under every order of loads and stores that the memory model allows.
+    // Under every order of loads and stores that the memory model allows: how tables are published, and how a device is
+    // stopped that threads poll.
     ("model", "", &["run", "--quiet", "--release", "--manifest-path", "2-tables/loom/Cargo.toml"]),
+    (
+        "model of the gate",
+        "",
+        &["run", "--quiet", "--release", "--manifest-path", "5-system/dpdk/loom/Cargo.toml"],
+    ),
     ("tests", "", &["test", "--workspace", "--no-fail-fast", DPDK]),
     // Packets go the same way.
     (

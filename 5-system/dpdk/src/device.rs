@@ -1,7 +1,7 @@
 //! Devices: found by their arguments, configured, started, watched, and given up.
 
 use std::ffi::CString;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use portcullis_drivers::{PortState, PortStatus};
 use portcullis_packet::{IfIndex, Mac, TxOffload};
 
 use crate::error::Errno;
+use crate::gate::Gate;
 use crate::memory::BufferPool;
 use crate::{DpdkPort, ffi};
 
@@ -90,56 +91,12 @@ pub struct Link {
 /// How long a thread has to notice that it is to let go of a device.
 const LET_GO: Duration = Duration::from_secs(2);
 
-/// Whether a worker's thread polls a device.
-#[derive(Debug)]
-pub(crate) struct User(AtomicU8);
-
-/// There is none.
-const ABSENT: u8 = 0;
-/// It polls the device, or may at any time.
-const POLLING: u8 = 1;
-/// It has noticed that it is not to.
-const QUIET: u8 = 2;
-
-impl User {
-    const fn absent() -> Self {
-        Self(AtomicU8::new(ABSENT))
-    }
-
-    /// False if the place is taken.
-    fn enter(&self) -> bool {
-        let entered = self.0.compare_exchange(ABSENT, POLLING, Ordering::AcqRel, Ordering::Acquire);
-        entered.is_ok()
-    }
-
-    fn is_polling(&self) -> bool {
-        self.0.load(Ordering::Acquire) == POLLING
-    }
-
-    /// By its thread, when it is not inside of the device.
-    pub(crate) fn let_go(&self) {
-        let _ = self.0.compare_exchange(POLLING, QUIET, Ordering::AcqRel, Ordering::Acquire);
-    }
-
-    /// By its thread, at its end.
-    pub(crate) fn leave(&self) {
-        self.0.store(ABSENT, Ordering::Release);
-    }
-
-    /// By who looks after the device, before threads are told that they may go on.
-    fn go_on(&self) {
-        let _ = self.0.compare_exchange(QUIET, POLLING, Ordering::AcqRel, Ordering::Acquire);
-    }
-}
-
 /// What the threads of a device's queues share with who looks after it.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) port: u16,
-    /// Nothing is to be received or sent.
-    pub(crate) paused: AtomicBool,
-    /// The workers' threads.
-    pub(crate) users: Vec<User>,
+    /// Closed while nothing is to be received or sent. Workers have the places of their numbers.
+    pub(crate) gate: Gate,
     /// How the device looks, to be shown by all its queues.
     pub(crate) seen: PortStatus,
     /// Frames that the device has lost for want of room, since it was started.
@@ -219,11 +176,9 @@ impl Device {
     pub fn start(&mut self, setup: DeviceSetup, pool: BufferPool) -> Result<(), DeviceError> {
         let rx = setup.workers.min(self.info.rx_queues).max(1);
         let tx = setup.workers.min(self.info.tx_queues).max(1);
-        let workers = usize::from(setup.workers);
         let shared = Shared {
             port: self.port,
-            paused: AtomicBool::new(false),
-            users: (0..workers).map(|_| User::absent()).collect(),
+            gate: Gate::new(usize::from(setup.workers)),
             seen: PortStatus::new(),
             lost: AtomicU64::new(0),
             broken: AtomicU64::new(0),
@@ -290,8 +245,7 @@ impl Device {
         };
         let running = self.running.as_ref().ok_or_else(none)?;
         let (rx, tx) = running.queues;
-        let user = running.shared.users.get(usize::from(worker));
-        if !user.is_some_and(User::enter) {
+        if !running.shared.gate.enter(usize::from(worker)) {
             return Err(none());
         }
         let is_shared = running.setup.workers > tx;
@@ -408,9 +362,9 @@ impl Device {
     /// Returns when no thread is inside of the device any more, and none will be until [`Self::resume`].
     fn pause(&self) -> Result<(), DeviceError> {
         let Some(Running { shared, .. }) = &self.running else { return Ok(()) };
-        shared.paused.store(true, Ordering::Release);
+        shared.gate.close();
         let begin = Instant::now();
-        while shared.users.iter().any(User::is_polling) {
+        while !shared.gate.is_deserted() {
             let waited = begin.elapsed();
             if waited > LET_GO {
                 return Err(DeviceError::Busy { devargs: self.devargs.clone(), waited });
@@ -422,8 +376,7 @@ impl Device {
 
     fn resume(&self) {
         if let Some(Running { shared, .. }) = &self.running {
-            shared.users.iter().for_each(User::go_on);
-            shared.paused.store(false, Ordering::Release);
+            shared.gate.open();
         }
     }
 }

@@ -12,11 +12,17 @@ mod device;
 mod eal;
 mod error;
 mod ffi;
+mod gate;
 mod log;
 mod memory;
 mod port;
 mod slot;
 mod threads;
+
+/// What the gate is built on; the model checker has its own.
+mod sync {
+    pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
+}
 
 pub use device::{Device, DeviceError, DeviceInfo, DeviceSetup, Link};
 pub use eal::{Eal, EalConfig, EalError, Memory};

@@ -70,14 +70,10 @@ impl DpdkPort {
         port
     }
 
-    /// Whether the device is not to be touched now. If so, who waits for that is told that it is not.
+    /// Whether the device may be used now.
     #[inline]
-    fn is_paused(&self) -> bool {
-        let is_paused = self.shared.paused.load(Ordering::Acquire);
-        if is_paused && let Some(user) = self.shared.users.get(usize::from(self.worker)) {
-            user.let_go();
-        }
-        is_paused
+    fn may_use(&self) -> bool {
+        self.shared.gate.lets_pass(usize::from(self.worker))
     }
 
     /// Counts what the device has lost; one port of its does it for all.
@@ -243,7 +239,7 @@ impl Port for DpdkPort {
     }
 
     fn receive(&mut self, pool: &mut Pool, into: &mut Vec<Packet>, max: usize) -> usize {
-        if self.is_paused() {
+        if !self.may_use() {
             return 0;
         }
         let Some(queue) = self.rx_queue else { return 0 };
@@ -263,7 +259,7 @@ impl Port for DpdkPort {
     }
 
     fn transmit(&mut self, batch: &mut Vec<Packet>, pool: &mut Pool) -> usize {
-        if self.is_paused() {
+        if !self.may_use() {
             self.status.counters.drops.add(DropReason::EgressDown, batch.len() as u64);
             batch.drain(..).for_each(|packet| pool.put(packet));
             return 0;
@@ -289,7 +285,7 @@ impl Port for DpdkPort {
         let seen = &self.shared.seen;
         self.status.set_link(seen.mac(), seen.mtu());
         self.status.set_state(seen.state());
-        self.is_paused();
+        self.may_use();
         self.count_lost();
     }
 
@@ -313,8 +309,6 @@ impl Drop for DpdkPort {
     fn drop(&mut self) {
         self.copies.clear();
         // Nobody polls by this worker any more.
-        if let Some(user) = self.shared.users.get(usize::from(self.worker)) {
-            user.leave();
-        }
+        self.shared.gate.leave(usize::from(self.worker));
     }
 }
