@@ -34,6 +34,12 @@ impl Device {
         }
     }
 
+    /// Whether it is one of DPDK's on the PCI bus.
+    #[must_use]
+    pub fn is_pci(&self) -> bool {
+        matches!(self, Self::Dpdk(arguments) if arguments.is_pci())
+    }
+
     /// What no other interface may have as well.
     pub(crate) fn identities(&self) -> Vec<String> {
         let kernel = self.kernel().map(|name| name.as_str().to_owned());

@@ -216,13 +216,12 @@ impl DpdkJob {
             })
         };
         let places: Vec<_> = config.interfaces().iter().enumerate().filter_map(place).collect();
-        let is_pci = |interface: &Interface| matches!(&interface.device, ConfiguredDevice::Dpdk(arguments) if arguments.is_pci());
         let eal = EalConfig {
             name: format!("portcullis-{}", config.gateway().name),
             memory: config.dpdk().memory,
             huge_pages: config.dpdk().hugepages,
             cpus: cpus.clone(),
-            pci: config.interfaces().iter().any(is_pci),
+            pci: config.interfaces().iter().any(|interface| interface.device.is_pci()),
             arguments: config.dpdk().eal_arguments.clone(),
         };
         let (ready, receiver) = sync_channel(1);

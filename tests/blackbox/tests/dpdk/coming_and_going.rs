@@ -2,7 +2,21 @@
 
 use std::time::Duration;
 
-use portcullis_blackbox::{Forwarder, Gateway, Lab, Plan, Port, wait_until};
+use portcullis_blackbox::{Forwarder, Gateway, Lab, Plan, Port, Portcullis, wait_until};
+
+#[test]
+fn without_the_huge_pages_that_it_is_to_have_it_does_not_start_and_says_why() {
+    let lab = Lab::new("without_the_huge_pages_that_it_is_to_have_it_does_not_start_and_says_why");
+    let host = lab.host("gw");
+    let plan = Plan {
+        ports: vec![Port::new("lan", &host, &["10.1.0.1/24"]).on_dpdk("net_null0")],
+        file: "[dpdk]\nhugepages = true\nmemory = 1000000".to_owned(),
+        ..Plan::default()
+    };
+    let said = Portcullis::refusal(&lab, &host, &plan, &[]);
+    assert!(said.contains("1000000 MiB of huge pages are asked for"), "{said}");
+    assert!(said.contains("nr_hugepages"), "{said}");
+}
 
 #[test]
 fn a_device_that_fails_to_start_is_an_error_and_comes_when_it_can() {
