@@ -134,9 +134,8 @@ pub fn v6(frame: &[u8]) -> Result<Dissected<u128>, DropReason> {
     let payload = packet.get(upper.offset..).ok_or(DropReason::Ip6Truncated)?;
     let fragment = match upper.fragment.filter(|fragment| !fragment.is_atomic()) {
         Some(fragment) => {
-            // Of the first one, what follows the fragment header begins before the upper header does if there
-            // are more extension headers; the difference matters to nobody but the sum of lengths.
-            let length = payload.len();
+            // Before the upper header, if that of the first one is behind more extension headers.
+            let length = packet.len().saturating_sub(usize::from(fragment.start));
             Some(part(fragment.offset, length, fragment.more, fragment.id, upper.protocol)?)
         }
         None => None,

@@ -21,6 +21,8 @@ pub struct Fragment {
     pub more: bool,
     /// The identification that fragments of one packet share.
     pub id: u32,
+    /// Where, from the beginning of the IPv6 header, this part of the original begins.
+    pub start: u16,
 }
 
 impl Fragment {
@@ -142,6 +144,7 @@ fn walk(payload: &[u8], first: IpProtocol) -> Result<Upper, BadChain> {
                 offset: bits & 0xfff8,
                 more: bits & 1 != 0,
                 id: field::get_u32::<4, 8>(head),
+                start: u16::try_from(LEN + offset + len).map_err(|_| BadChain::TooLong)?,
             };
             fragment = Some(info);
             if info.is_later() {

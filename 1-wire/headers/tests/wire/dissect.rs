@@ -248,6 +248,21 @@ fn a_quote_of_eight_bytes_says_what_it_is_of() {
 }
 
 #[test]
+fn a_first_fragment_is_as_long_as_what_follows_its_fragment_header() {
+    let udp = &v6().udp(1024, 80, b"12345678")[54..];
+    for options in [&[][..], &[17, 0, 1, 4, 0, 0, 0, 0]] {
+        let first =
+            if options.is_empty() { IpProtocol::UDP } else { IpProtocol::DESTINATION_OPTIONS };
+        let frame = v6().fragment(0, true).raw(first, &[options, udp].concat());
+        let seen = dissect::v6(&frame).expect("sound");
+        let part = seen.fragment.expect("a fragment");
+        assert_eq!(usize::from(part.length), options.len() + udp.len());
+        assert_eq!(usize::from(seen.upper), 62 + options.len());
+        assert_eq!((part.protocol, seen.tuple.ports.src), (IpProtocol::UDP, 1024));
+    }
+}
+
+#[test]
 fn a_quote_of_less_says_nothing() {
     let quote = v4().udp(1, 2, b"");
     for kept in 0..28 {

@@ -150,7 +150,8 @@ proptest! {
         let bytes = frame.udp(1000, 2000, b"data");
         let upper = ipv6::upper(&bytes[14..]).expect("a chain");
         prop_assert_eq!((upper.protocol, upper.offset), (IpProtocol::UDP, offset));
-        let expected = fragment.map(|(at, more)| ipv6::Fragment { offset: at * 8, more, id });
+        let start = offset as u16;
+        let expected = fragment.map(|(at, more)| ipv6::Fragment { offset: at * 8, more, id, start });
         prop_assert_eq!(upper.fragment, expected);
     }
 
