@@ -22,13 +22,13 @@ const STEPS: &[Step] = &[
         &["build", "--quiet", "--release", "-p", "portcullis", "-p", "portcullis-blackbox"],
     ),
     ("build", "", &["build", "--quiet", "--workspace", "--all-targets", DPDK]),
-    // Under every order of loads and stores that the memory model allows: how tables are published, and how a device is
-    // stopped that threads poll.
+    // Under every order of loads and stores that the memory model allows: how tables are published; how a device is
+    // stopped that threads poll, and how one that sleeps is woken.
     ("model", "", &["run", "--quiet", "--release", "--manifest-path", "2-tables/loom/Cargo.toml"]),
     (
-        "model of the gate",
+        "model of threads",
         "",
-        &["run", "--quiet", "--release", "--manifest-path", "5-system/dpdk/loom/Cargo.toml"],
+        &["run", "--quiet", "--release", "--manifest-path", "5-system/loom/Cargo.toml"],
     ),
     ("tests", "", &["test", "--workspace", "--no-fail-fast", DPDK]),
     // Packets go the same way.

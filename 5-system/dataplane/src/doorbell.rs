@@ -2,25 +2,19 @@
 //!
 //! A consumer sleeps on an eventfd, but an eventfd costs the producer a system call. So the
 //! consumer says when it is about to sleep, and producers ring only then.
-//!
-//! Why no wake-up is lost: the consumer stores "I sleep", then looks at its queues a last time; the
-//! producer stores into the queue, then loads "does it sleep?". Between store and load each has a
-//! sequentially consistent fence. One of the two fences comes first in their common order. If it
-//! is the consumer's, the producer sees that it sleeps, and rings. If it is the producer's,
-//! the consumer's last look finds what was queued. Without the fences both could load
-//! the older value, and the item would lie there until something else rings.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use rustix::event::{EventfdFlags, eventfd};
+
+use crate::sleeper::Sleeper;
 
 #[derive(Debug)]
 struct Shared {
     event: OwnedFd,
-    sleeping: AtomicBool,
+    sleeper: Sleeper,
 }
 
 /// The consumer's side. One per consumer, however many queues it has.
@@ -38,7 +32,7 @@ impl Doorbell {
     /// If the process has no file descriptor left.
     pub fn new() -> io::Result<Self> {
         let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Self(Arc::new(Shared { event, sleeping: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Shared { event, sleeper: Sleeper::new() })))
     }
 
     /// Another handle for producers.
@@ -50,13 +44,12 @@ impl Doorbell {
     /// Says that the consumer is about to sleep. It must look at all its queues once more after
     /// this, and sleep on [`Self::as_fd`] only if they are empty.
     pub fn arm(&self) {
-        self.0.sleeping.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.0.sleeper.falls_asleep();
     }
 
     /// Says that the consumer is awake, and silences the bell if it rang.
     pub fn disarm(&self) {
-        self.0.sleeping.store(false, Ordering::Relaxed);
+        self.0.sleeper.wakes();
         // Always, not only if somebody took the flag: a producer may take it and ring after this,
         // and that ring must not stay to end every sleep to come.
         let mut count = [0; 8];
@@ -76,19 +69,15 @@ impl Bell {
     /// many items will do.
     #[inline]
     pub fn ring(&self) {
-        fence(Ordering::SeqCst);
-        if self.0.sleeping.load(Ordering::Relaxed) {
+        if self.0.sleeper.is_to_be_woken() {
             self.wake();
         }
     }
 
     #[cold]
     fn wake(&self) {
-        // Of many producers one rings.
-        if self.0.sleeping.swap(false, Ordering::Relaxed) {
-            // It can only fail with a counter at its limit, and then the consumer is woken anyway.
-            let _ = rustix::io::write(&self.0.event, &1u64.to_ne_bytes());
-        }
+        // It can only fail with a counter at its limit, and then the consumer is woken anyway.
+        let _ = rustix::io::write(&self.0.event, &1u64.to_ne_bytes());
     }
 }
 
@@ -96,7 +85,7 @@ impl Bell {
 mod tests {
     use super::*;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, Instant};
 
     fn rang(doorbell: &Doorbell, within: Duration) -> bool {

@@ -18,9 +18,15 @@ mod mesh;
 mod pipeline_loop;
 mod questions;
 mod ring;
+mod sleeper;
 mod steer;
 mod stop;
 mod trap_queue;
+
+/// What [`sleeper`] is built on; the model checker has its own.
+mod sync {
+    pub(crate) use std::sync::atomic::{AtomicU32, Ordering, fence};
+}
 
 pub use doorbell::{Bell, Doorbell};
 pub use exchange::{BATCHES, EXTRAS, IoEnd, PipelineEnd, exchange};

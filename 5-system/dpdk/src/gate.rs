@@ -1,7 +1,7 @@
 //! Between the threads that poll a device and the one that stops it: nobody is inside when it is stopped.
 //!
 //! To pass costs a poller one load. The one who closes the gate waits until every poller has noticed, which each does at its
-//! next try. They say which closing they have noticed, by its number: that of an earlier one, said late, must not count. `../loom`
+//! next try. They say which closing they have noticed, by its number: that of an earlier one, said late, must not count. `5-system/loom`
 //! proves all this under every order of loads and stores.
 
 use crate::sync::{AtomicU32, Ordering};

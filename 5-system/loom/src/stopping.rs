@@ -1,20 +1,10 @@
-//! The gate before a device, under every schedule and every memory order the language allows:
-//! `cargo run --release --manifest-path 5-system/dpdk/loom/Cargo.toml`.
-//!
-//! A crate of its own outside the workspace, so that the driver depends on nothing for it.
+//! Nobody is inside of a device when it is stopped.
 
-#[path = "../../src/gate.rs"]
-mod gate;
-
-/// What the gate is built on, as the model checker has it.
-mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
-}
-
-use gate::Gate;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
+
+use crate::gate::Gate;
 
 /// A device that two threads must not be inside of at once; the checker complains if they are.
 struct Device {
@@ -48,7 +38,7 @@ fn restart(device: &Device) {
     device.gate.open();
 }
 
-fn main() {
+pub(crate) fn check() {
     for (pollers, restarts) in [(1, 2), (2, 1)] {
         loom::model(move || {
             let device = Arc::new(Device { gate: Gate::new(2), state: UnsafeCell::new(0) });
