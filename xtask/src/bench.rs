@@ -9,8 +9,10 @@ mod veth;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use huge_pages::HugePages;
+use portcullis_blackbox::{interrupted, unwind_on_interrupts};
 
 use crate::packages;
 use crate::run::{need_root, output};
@@ -98,6 +100,32 @@ fn heading() -> Result<String, String> {
         kernel.trim()
     );
     Ok(text)
+}
+
+/// Measures each contender once a round, so that what changes on the machine in the meantime changes for all. The results of
+/// each, in the order of the contenders.
+fn alternate<C, R>(
+    what: &str,
+    rounds: usize,
+    contenders: &[C],
+    name: impl Fn(&C) -> &str,
+    measure: impl Fn(&C) -> R,
+) -> Result<Vec<Vec<R>>, String> {
+    unwind_on_interrupts();
+    let measured = catch_unwind(AssertUnwindSafe(|| {
+        let mut results: Vec<Vec<R>> = contenders.iter().map(|_| Vec::new()).collect();
+        for round in 1..=rounds {
+            for (contender, results) in contenders.iter().zip(&mut results) {
+                println!("{what}, round {round} of {rounds}: {}", name(contender));
+                results.push(measure(contender));
+            }
+        }
+        results
+    }));
+    measured.map_err(|_| match interrupted() {
+        true => "interrupted; everything has been taken away again".to_owned(),
+        false => "a measurement failed, see above".to_owned(),
+    })
 }
 
 /// The middle one of some values.

@@ -57,14 +57,6 @@ int pc_look(uint16_t port, struct pc_device *device)
 	const uint64_t checksums = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 	if ((info.tx_offload_capa & checksums) == checksums)
 		device->offloads |= PC_OFFLOAD_TX_IPV4_L4;
-	if ((info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM) == RTE_ETH_RX_OFFLOAD_CHECKSUM)
-		device->offloads |= PC_OFFLOAD_RX_CHECKSUM;
-	if (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
-		device->offloads |= PC_OFFLOAD_TX_FREE_FAST;
-	if (info.dev_flags && *info.dev_flags & RTE_ETH_DEV_INTR_RMV)
-		device->flags |= PC_DEVICE_TELLS_REMOVAL;
-	if (info.dev_flags && *info.dev_flags & RTE_ETH_DEV_INTR_LSC)
-		device->flags |= PC_DEVICE_TELLS_LINK;
 	return 0;
 }
 

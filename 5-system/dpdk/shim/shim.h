@@ -47,17 +47,9 @@ struct pc_device {
 	int32_t numa_node;
 	uint32_t offloads;
 	uint64_t rss_functions;
-	/* In interrupt mode the kernel tells of its removal, or that its link changes. */
-	uint32_t flags;
-	uint32_t reserved;
 };
 
 #define PC_OFFLOAD_TX_IPV4_L4 1u
-#define PC_OFFLOAD_RX_CHECKSUM 2u
-#define PC_OFFLOAD_TX_FREE_FAST 4u
-
-#define PC_DEVICE_TELLS_REMOVAL 1u
-#define PC_DEVICE_TELLS_LINK 2u
 
 struct pc_setup {
 	uint16_t rx_queues;
@@ -129,7 +121,7 @@ uint16_t pc_transmit(uint16_t port, uint16_t queue, const struct pc_sending *sen
 
 _Static_assert(sizeof(struct pc_received) == 24, "as in ffi.rs");
 _Static_assert(sizeof(struct pc_sending) == 24, "as in ffi.rs");
-_Static_assert(sizeof(struct pc_device) == 72, "as in ffi.rs");
+_Static_assert(sizeof(struct pc_device) == 64, "as in ffi.rs");
 _Static_assert(sizeof(struct pc_setup) == 24, "as in ffi.rs");
 
 #endif

@@ -341,10 +341,10 @@ impl Device {
     /// # Errors
     /// If its threads do not let go of it.
     pub fn set_up(&mut self, up: bool) -> Result<(), DeviceError> {
-        self.is_down = !up;
         if !up {
             self.pause()?;
         }
+        self.is_down = !up;
         // SAFETY: the port is this device's. Those that cannot do it stay as they are.
         let answer = unsafe { ffi::pc_device_set_up(self.port, i32::from(up)) };
         if let Err(errno) = Errno::check(answer)
@@ -367,6 +367,7 @@ impl Device {
         while !shared.gate.is_deserted() {
             let waited = begin.elapsed();
             if waited > LET_GO {
+                self.resume();
                 return Err(DeviceError::Busy { devargs: self.devargs.clone(), waited });
             }
             std::thread::sleep(Duration::from_micros(100));
@@ -374,8 +375,9 @@ impl Device {
         Ok(())
     }
 
+    /// What is administratively down stays as it is.
     fn resume(&self) {
-        if let Some(Running { shared, .. }) = &self.running {
+        if let Some(Running { shared, .. }) = self.running.as_ref().filter(|_| !self.is_down) {
             shared.gate.open();
         }
     }

@@ -19,12 +19,6 @@ impl Errno {
     pub(crate) const fn check(answer: c_int) -> Result<u32, Self> {
         if answer < 0 { Err(Self(answer.wrapping_neg())) } else { Ok(answer as u32) }
     }
-
-    /// The number, positive.
-    #[must_use]
-    pub const fn number(self) -> i32 {
-        self.0
-    }
 }
 
 impl fmt::Display for Errno {

@@ -55,8 +55,6 @@ pub(crate) struct DeviceFacts {
     pub(crate) numa_node: i32,
     pub(crate) offloads: u32,
     pub(crate) rss_functions: u64,
-    pub(crate) flags: u32,
-    reserved: u32,
 }
 
 pub(crate) const OFFLOAD_TX_L4: u32 = 1;
@@ -148,7 +146,7 @@ unsafe extern "C" {
 const _: () = {
     assert!(size_of::<Received>() == 24);
     assert!(size_of::<Sending>() == 24);
-    assert!(size_of::<DeviceFacts>() == 72);
+    assert!(size_of::<DeviceFacts>() == 64);
     assert!(size_of::<Setup>() == 24);
     assert!(size_of::<Frame>() == 64);
 };

@@ -31,4 +31,4 @@ pub use log::quietly;
 pub use memory::{BufferPool, PoolError};
 pub use port::DpdkPort;
 pub use slot::{Mailbox, SlotPort};
-pub use threads::{DpdkThreads, Registration, lcore};
+pub use threads::{DpdkThreads, RegisterError, Registration, lcore};

@@ -39,7 +39,6 @@ pub struct BufferPool(Arc<Pool>);
 struct Pool {
     pool: NonNull<c_void>,
     buffers: u32,
-    room: u16,
 }
 
 // SAFETY: a pool of DPDK may be used from any thread.
@@ -76,7 +75,7 @@ impl BufferPool {
         let Some(pool) = NonNull::new(pool) else {
             return Err(failed(Errno::check(error).err().unwrap_or(Errno::NO_MEMORY)));
         };
-        Ok(Self(Arc::new(Pool { pool, buffers, room })))
+        Ok(Self(Arc::new(Pool { pool, buffers })))
     }
 
     pub(crate) fn as_ptr(&self) -> *mut c_void {
@@ -87,12 +86,6 @@ impl BufferPool {
     #[must_use]
     pub fn buffers(&self) -> u32 {
         self.0.buffers
-    }
-
-    /// Bytes that a frame may have.
-    #[must_use]
-    pub fn frame_room(&self) -> usize {
-        usize::from(self.0.room) - portcullis_packet::HEADROOM
     }
 
     /// How many are nobody's now. Slow: it looks at the caches of all threads.

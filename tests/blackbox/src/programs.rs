@@ -17,13 +17,12 @@ use crate::lab::target;
 #[track_caller]
 #[must_use]
 pub fn binary(release: bool) -> PathBuf {
-    match std::env::var_os("PORTCULLIS_BIN") {
-        Some(program) => program.into(),
-        // What is measured is what most users build; all else can have DPDK.
-        None if release && driver() == Driver::AfPacket => {
-            built("portcullis", "portcullis", &[], true)
-        }
-        None => built("portcullis", "portcullis", &["--features", "dpdk"], release),
+    let is_given = std::env::var_os("PORTCULLIS_BIN").is_some();
+    // What is measured is what most users build; all else can have DPDK.
+    if release && driver() == Driver::AfPacket && !is_given {
+        built("portcullis", "portcullis", &[], true)
+    } else {
+        binary_with_dpdk(release)
     }
 }
 

@@ -3,17 +3,13 @@
 //! All receive the same packets from net_pcap, which hands copies of a file's frames out without end, and send to net_null,
 //! which takes all. What came out is read from the counters: of DPDK's programs by their telemetry.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use portcullis_blackbox::{
-    Background, Forwarder, Gateway, Host, Lab, Plan, Port, interrupted, unwind_on_interrupts,
-    wait_until,
-};
+use portcullis_blackbox::{Background, Forwarder, Gateway, Host, Lab, Plan, Port, wait_until};
 
-use super::median;
 use super::table::Table;
+use super::{alternate, median};
 use crate::run::{output, root, run as run_program};
 
 /// Networks of 256 addresses that are routed.
@@ -52,21 +48,13 @@ const CONTENDERS: [(&str, Contender); 5] = [
 /// Alternates between all of them, and puts them side by side.
 pub(crate) fn run(rounds: usize) -> Result<String, String> {
     let l3fwd = l3fwd()?;
-    unwind_on_interrupts();
-    let measured = catch_unwind(AssertUnwindSafe(|| {
-        let mut results = vec![Vec::new(); CONTENDERS.len()];
-        for round in 1..=rounds {
-            for ((name, contender), results) in CONTENDERS.iter().zip(&mut results) {
-                println!("on DPDK, round {round} of {rounds}: {name}");
-                results.push(measure(*contender, &l3fwd));
-            }
-        }
-        results
-    }));
-    let results = measured.map_err(|_| match interrupted() {
-        true => "interrupted; everything has been taken away again".to_owned(),
-        false => "a measurement failed, see above".to_owned(),
-    })?;
+    let results = alternate(
+        "on DPDK",
+        rounds,
+        &CONTENDERS,
+        |(name, _)| name,
+        |(_, contender)| measure(*contender, &l3fwd),
+    )?;
     Ok(report(rounds, &results))
 }
 

@@ -1,14 +1,9 @@
 //! Through veth pairs: this gateway, the kernel's own forwarding, and DPDK's testpmd.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use portcullis_blackbox::{Forwarder, IperfServer, Lab, Pair, PairOptions, Target, Transport};
 
-use portcullis_blackbox::{
-    Forwarder, IperfServer, Lab, Pair, PairOptions, Target, Transport, interrupted,
-    unwind_on_interrupts,
-};
-
-use super::median;
 use super::table::Table;
+use super::{alternate, median};
 use crate::run::{cargo, run as run_program};
 
 /// What one round found of one forwarder.
@@ -91,21 +86,8 @@ const NFT: &str = "table ip pc { \
 /// Alternates between all of them, and puts them side by side.
 pub(crate) fn run(rounds: usize) -> Result<String, String> {
     run_program(&cargo(), &["build", "--quiet", "--release", "-p", "portcullis"])?;
-    unwind_on_interrupts();
-    let measured = catch_unwind(AssertUnwindSafe(|| {
-        let mut results: Vec<Vec<Round>> = CONTENDERS.iter().map(|_| Vec::new()).collect();
-        for round in 1..=rounds {
-            for (contender, results) in CONTENDERS.iter().zip(&mut results) {
-                println!("through veth, round {round} of {rounds}: {}", contender.name);
-                results.push(measure(contender));
-            }
-        }
-        results
-    }));
-    let results = measured.map_err(|_| match interrupted() {
-        true => "interrupted; everything has been taken away again".to_owned(),
-        false => "a measurement failed, see above".to_owned(),
-    })?;
+    let results =
+        alternate("through veth", rounds, &CONTENDERS, |contender| contender.name, measure)?;
     Ok(report(rounds, &results))
 }
 

@@ -3,7 +3,7 @@
 //!
 //! DPDK and its drivers are other people's code: a call that is not in this list is refused (`EPERM`), and what they say
 //! then is logged, instead of the gateway ending. None of these calls starts a program, changes who the process is,
-//! mounts, traces, or leaves the namespace.
+//! mounts, traces, or enters another namespace.
 
 use super::{Allow, allow};
 
