@@ -127,7 +127,10 @@ impl DpdkPort {
     fn add(&mut self, packet: Packet, pool: &mut Pool) {
         let (offload, start, length) =
             (packet.meta().offload, packet.headroom() as u32, packet.len() as u32);
-        let (l2, l3, flags) = self.checksum(offload, packet.data());
+        let Some((l2, l3, flags)) = checksum(offload, packet.data()) else {
+            self.status.counters.drops.add(DropReason::TxError, 1);
+            return pool.put(packet);
+        };
         match packet.into_foreign(&DPDK) {
             Ok(frame) => {
                 self.sending.push(Sending {
@@ -168,24 +171,6 @@ impl DpdkPort {
         let start = copy.headroom() as u32;
         let frame = copy.into_foreign(&DPDK).ok()?;
         Some((frame.as_ptr().cast(), start))
-    }
-
-    /// What the device is to complete: lengths of the headers, and which checksum.
-    #[inline]
-    fn checksum(&self, offload: Offload, data: &[u8]) -> (u16, u16, u32) {
-        const L2: u16 = 14;
-        if !offload.needs_csum {
-            return (0, 0, 0);
-        }
-        let is_6 = data.get(usize::from(L2)).is_some_and(|first| first >> 4 == 6);
-        let flags = match (offload.csum_offset, is_6) {
-            (TCP_CHECKSUM, false) => ffi::CHECKSUM_TCP4,
-            (TCP_CHECKSUM, true) => ffi::CHECKSUM_TCP6,
-            (UDP_CHECKSUM, false) => ffi::CHECKSUM_UDP4,
-            (UDP_CHECKSUM, true) => ffi::CHECKSUM_UDP6,
-            _ => 0,
-        };
-        (L2, offload.csum_start.saturating_sub(L2), flags)
     }
 
     /// Sends the burst. Returns how many frames went out; the others are dropped and counted.
@@ -296,6 +281,24 @@ impl Port for DpdkPort {
     fn offload(&self) -> TxOffload {
         self.offload
     }
+}
+
+/// What the device is to complete: lengths of the headers, and which checksum. `None`: one that no device of DPDK's can.
+#[inline]
+fn checksum(offload: Offload, data: &[u8]) -> Option<(u16, u16, u32)> {
+    const L2: u16 = 14;
+    if !offload.needs_csum {
+        return Some((0, 0, 0));
+    }
+    let is_6 = data.get(usize::from(L2)).is_some_and(|first| first >> 4 == 6);
+    let flags = match (offload.csum_offset, is_6) {
+        (TCP_CHECKSUM, false) => ffi::CHECKSUM_TCP4,
+        (TCP_CHECKSUM, true) => ffi::CHECKSUM_TCP6,
+        (UDP_CHECKSUM, false) => ffi::CHECKSUM_UDP4,
+        (UDP_CHECKSUM, true) => ffi::CHECKSUM_UDP6,
+        _ => return None,
+    };
+    Some((L2, offload.csum_start.checked_sub(L2)?, flags))
 }
 
 #[inline]

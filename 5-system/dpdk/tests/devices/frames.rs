@@ -2,7 +2,7 @@
 
 use portcullis_dpdk::DeviceSetup;
 use portcullis_drivers::{Port, PortState};
-use portcullis_packet::{BATCH, DropReason, Packet, TxOffload};
+use portcullis_packet::{BATCH, DropReason, Offload, Packet, TxOffload};
 
 use crate::support::{Bench, LAN, SETUP};
 
@@ -109,6 +109,29 @@ fn what_does_not_fit_into_a_buffer_or_the_device_is_counted() {
         }
     }
     assert_eq!(received, sent);
+    drop(port);
+    bench.end();
+}
+
+#[test]
+fn a_checksum_that_no_device_can_complete_is_not_sent_unfinished() {
+    let mut bench = Bench::new("net_ring#", SETUP);
+    let mut port = bench.port(0);
+    let unfinished = |csum_start, csum_offset| {
+        let mut packet = Packet::from_bytes(&[0x45; 80]);
+        let needs_csum = true;
+        packet.meta_mut().offload =
+            Offload { needs_csum, csum_start, csum_offset, ..Offload::NONE };
+        packet
+    };
+    // TCP and UDP; then SCTP, and one that would begin before the IP header.
+    let mut batch =
+        vec![unfinished(34, 16), unfinished(34, 6), unfinished(34, 8), unfinished(9, 6)];
+    assert_eq!(port.transmit(&mut batch, &mut bench.pool), 2);
+    assert_eq!(port.status().counters.drops.get(DropReason::TxError), 2);
+    let mut batch = Vec::new();
+    assert_eq!(port.receive(&mut bench.pool, &mut batch, BATCH), 2);
+    batch.clear();
     drop(port);
     bench.end();
 }
