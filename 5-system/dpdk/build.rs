@@ -25,6 +25,8 @@ fn shim() {
     build.files(["shim/eal.c", "shim/memory.c", "shim/device.c", "shim/burst.c"]);
     build.includes(&library.include_paths);
     build.opt_level(3).std("gnu11").warnings(true).extra_warnings(true);
+    // One array holds frames and then their mbufs.
+    build.flag("-fno-strict-aliasing");
     // What its headers are to be compiled with.
     build.flag("-include").flag("rte_config.h").flag("-march=corei7");
     // Experimental calls are not taken.

@@ -2,6 +2,7 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
@@ -91,6 +92,11 @@ struct Slab {
 const _: () = assert!(size_of::<Frame>() == ALIGN);
 
 impl Frame {
+    /// Where in the header its fields are, for drivers in other languages: the offset of the data from the start of the
+    /// memory (`u32`), their length (`u32`), and the [`Meta`].
+    pub const LAYOUT: [usize; 3] =
+        [offset_of!(Self, start), offset_of!(Self, len), offset_of!(Self, meta)];
+
     /// A header for memory that belongs to a driver.
     ///
     /// # Safety
@@ -196,19 +202,49 @@ impl Packet {
         Self(frame)
     }
 
-    /// Gives the header up to the driver whose `owner` it names, which from now on must release it
-    /// itself; a packet of another owner comes back unchanged.
+    /// Appends packets whose headers a driver has: `fill` writes up to `most` of them and says how many.
     ///
-    /// # Errors
-    /// The packet, if its memory is not `owner`'s.
-    pub fn into_foreign(self, owner: &'static Owner) -> Result<NonNull<Frame>, Self> {
-        if self.is_owned_by(owner) {
-            let frame = self.0;
-            std::mem::forget(self);
-            Ok(frame)
-        } else {
-            Err(self)
-        }
+    /// # Safety
+    /// Those that `fill` says it wrote must be headers made by [`Frame::foreign`], whose data are inside of their memory, and no
+    /// other `Packet` may own them.
+    #[inline]
+    pub unsafe fn receive_foreign(
+        into: &mut Vec<Self>,
+        most: usize,
+        fill: impl FnOnce(&mut [MaybeUninit<NonNull<Frame>>]) -> usize,
+    ) -> usize {
+        into.reserve(most);
+        let before = into.len();
+        let spare = into.spare_capacity_mut();
+        let most = most.min(spare.len());
+        // SAFETY: a `Packet` is a pointer to a frame and nothing else (`repr(transparent)`), and there is room for so
+        // many.
+        let room = unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast(), most) };
+        let count = fill(room).min(most);
+        // SAFETY: `fill` has initialised as many, says the caller.
+        unsafe { into.set_len(before + count) };
+        count
+    }
+
+    /// Gives the headers of all packets up to the driver whose `owner` they name, which from now on must release
+    /// them itself. `None`, and nothing changed, if the memory of one is not `owner`'s.
+    #[inline]
+    pub fn give_up<'p>(
+        owner: &'static Owner,
+        packets: &'p mut Vec<Self>,
+    ) -> Option<&'p mut [NonNull<Frame>]> {
+        let is_its = packets.iter().all(|packet| packet.is_owned_by(owner));
+        is_its.then(|| Self::forget_all(packets))
+    }
+
+    /// The headers of packets that are none any more.
+    fn forget_all(packets: &mut Vec<Self>) -> &mut [NonNull<Frame>] {
+        let count = packets.len();
+        // SAFETY: no element is dropped or used as a packet any more.
+        unsafe { packets.set_len(0) };
+        // SAFETY: the `count` elements are initialised, and nobody uses the vector while the slice is borrowed from it; a
+        // `Packet` is a pointer to a frame and nothing else (`repr(transparent)`).
+        unsafe { std::slice::from_raw_parts_mut(packets.as_mut_ptr().cast(), count) }
     }
 
     /// Whose the memory is, if not the heap's.
@@ -223,29 +259,15 @@ impl Packet {
     /// Gives packets back to their owner at once, and leaves none.
     pub(crate) fn release_all(owner: &'static Owner, packets: &mut Vec<Self>) {
         debug_assert!(packets.iter().all(|packet| packet.is_owned_by(owner)));
-        let count = packets.len();
-        // SAFETY: the vector forgets them before they are released.
-        unsafe { packets.set_len(0) };
-        // SAFETY: the `count` elements are initialised and nobody else's; a `Packet` is a pointer to a frame and
-        // nothing else (`repr(transparent)`).
-        let frames = unsafe {
-            std::slice::from_raw_parts_mut(packets.as_mut_ptr().cast::<NonNull<Frame>>(), count)
-        };
+        let frames = Self::forget_all(packets);
         // SAFETY: they are this owner's, each was its only handle, and none is left.
         unsafe { (owner.release)(frames) };
     }
 
-    /// Says where in the buffer the frame is: for drivers, whose devices have put it there. False, and nothing
-    /// changed, if it is not all inside.
-    #[inline]
+    /// The header, for the driver whose it is.
     #[must_use]
-    pub fn place(&mut self, start: u32, len: u32) -> bool {
-        let f = self.frame_mut();
-        let fits = start <= f.capacity && len <= f.capacity - start;
-        if fits {
-            (f.start, f.len) = (start, len);
-        }
-        fits
+    pub const fn as_frame(&self) -> NonNull<Frame> {
+        self.0
     }
 
     /// Whether the memory is this owner's.
@@ -548,20 +570,31 @@ mod tests {
         assert!(packet.set_len(3));
         packet.data_mut().copy_from_slice(b"xyz");
         assert!(!packet.is_heap());
-        let packet = packet.into_foreign(&OTHER).expect_err("not OTHER's");
-        assert_eq!(packet.data(), b"xyz");
-        drop(packet);
+        let mut packets = vec![make(), packet];
+        assert!(Packet::give_up(&OTHER, &mut packets).is_none(), "not OTHER's");
+        assert_eq!(packets[1].data(), b"xyz");
+        packets.push(Packet::from_bytes(b"heap"));
+        assert!(Packet::give_up(&DRIVER, &mut packets).is_none(), "not all DRIVER's");
+        packets.truncate(2);
+        drop(packets.pop());
         assert_eq!(RELEASED.load(Ordering::Relaxed), 1);
-        let frame = make().into_foreign(&DRIVER).expect("DRIVER's own");
+        let frames = Packet::give_up(&DRIVER, &mut packets).expect("DRIVER's own");
         assert_eq!(RELEASED.load(Ordering::Relaxed), 1, "given up, not released");
-        // SAFETY: `into_foreign` gave the header up; this is its one release.
-        unsafe { count_release(&mut [frame]) };
-        assert_eq!(RELEASED.load(Ordering::Relaxed), 2);
+        // SAFETY: `give_up` gave the headers up; the driver has them and gives them back.
+        let again = unsafe {
+            let frame = frames[0];
+            let mut again = Vec::new();
+            Packet::receive_foreign(&mut again, 3, |room| {
+                room[0].write(frame);
+                1
+            });
+            again
+        };
+        assert_eq!(again.len(), 1);
+        drop(again);
+        assert_eq!((packets.len(), RELEASED.load(Ordering::Relaxed)), (0, 2));
         let mut many = vec![make(), make(), make()];
         Packet::release_all(&DRIVER, &mut many);
         assert_eq!((many.len(), RELEASED.load(Ordering::Relaxed)), (0, 5));
-        let mut packet = make();
-        assert!(packet.place(6, 250) && !packet.place(7, 250) && !packet.place(257, 0));
-        assert_eq!((packet.headroom(), packet.len(), packet.room()), (6, 250, 250));
     }
 }

@@ -9,25 +9,43 @@
 #include "mbuf.h"
 #include "shim.h"
 
-#define BURST 64
-
-uint16_t pc_receive(uint16_t port, uint16_t queue, struct pc_received *received, uint16_t most)
+/* Receives up to most frames, and puts the headers in order that their mbufs have: where the data are, and this metadata. */
+uint16_t pc_receive(uint16_t port, uint16_t queue, void **frames, uint16_t most, const void *meta,
+		    struct pc_received *received)
 {
-	struct rte_mbuf *mbufs[BURST];
+	uint64_t bytes = 0, odd = 0;
 	uint16_t count;
 
-	count = rte_eth_rx_burst(port, queue, mbufs, most < BURST ? most : BURST);
+	if (most > PC_BURST)
+		most = PC_BURST;
+	count = rte_eth_rx_burst(port, queue, (struct rte_mbuf **)frames, most);
 	for (uint16_t i = 0; i < count; i++)
-		rte_prefetch0(frame_of(mbufs[i]));
+		rte_prefetch0(frame_of(frames[i]));
 	for (uint16_t i = 0; i < count; i++) {
-		struct rte_mbuf *mbuf = mbufs[i];
+		const struct rte_mbuf *mbuf = frames[i];
+		struct pc_frame *frame = frame_of(frames[i]);
+		uint32_t start = mbuf->data_off, length = mbuf->pkt_len;
 
-		received[i].frame = frame_of(mbuf);
-		received[i].start = mbuf->data_off;
-		received[i].length = mbuf->pkt_len;
-		received[i].flags = mbuf->nb_segs == 1 && RTE_MBUF_DIRECT(mbuf) ? 0 : PC_ODD;
+		bytes += length;
+		if (unlikely(mbuf->nb_segs != 1 || !RTE_MBUF_DIRECT(mbuf) ||
+			     start + (uint64_t)length > frame->capacity)) {
+			odd |= UINT64_C(1) << i;
+			start = length = 0;
+		}
+		frame->start = start;
+		frame->length = length;
+		memcpy(frame->meta, meta, PC_META_SIZE);
+		frames[i] = frame;
 	}
+	received->bytes = bytes;
+	received->odd = odd;
 	return count;
+}
+
+/* Of an odd frame, with all its pieces. */
+uint32_t pc_length(void *frame)
+{
+	return mbuf_of(frame)->pkt_len;
 }
 
 void pc_copy_out(void *frame, void *to, uint32_t length)
@@ -38,48 +56,81 @@ void pc_copy_out(void *frame, void *to, uint32_t length)
 		memcpy(to, data, length);
 }
 
-static inline uint64_t asked(uint32_t flags)
+static void ask(struct rte_mbuf *mbuf, const struct pc_request *request)
 {
-	switch (flags) {
+	switch (request->flags) {
 	case PC_CHECKSUM_TCP4:
-		return RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
+		mbuf->ol_flags = RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
+		break;
 	case PC_CHECKSUM_TCP6:
-		return RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV6;
+		mbuf->ol_flags = RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV6;
+		break;
 	case PC_CHECKSUM_UDP4:
-		return RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV4;
+		mbuf->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV4;
+		break;
 	case PC_CHECKSUM_UDP6:
-		return RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV6;
-	default:
-		return 0;
+		mbuf->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV6;
+		break;
+	}
+	mbuf->tx_offload = 0;
+	mbuf->l2_len = request->l2;
+	mbuf->l3_len = request->l3;
+}
+
+/* Some devices want the headers prepared for what they are asked to do. Takes out what one can't send; returns how many are
+ * left. */
+static uint16_t prepare(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	uint16_t ready = 0;
+
+	for (;;) {
+		ready += rte_eth_tx_prepare(port, queue, mbufs + ready, count - ready);
+		if (ready >= count)
+			return count;
+		rte_pktmbuf_free(mbufs[ready]);
+		count--;
+		memmove(mbufs + ready, mbufs + ready + 1, (count - ready) * sizeof(*mbufs));
 	}
 }
 
-uint16_t pc_transmit(uint16_t port, uint16_t queue, const struct pc_sending *sending,
-		     uint16_t count)
+/* Sends frames, which the caller gives up, and frees what the device does not take. The requests are in the order of the
+ * frames. */
+void pc_transmit(uint16_t port, uint16_t queue, void **frames, uint16_t count,
+		 const struct pc_request *requests, uint16_t request_count, struct pc_sent *sent)
 {
-	struct rte_mbuf *mbufs[BURST];
-	uint64_t any = 0;
+	struct rte_mbuf **mbufs = (struct rte_mbuf **)frames;
+	uint64_t bytes = 0;
+	uint16_t ready = count, gone;
 
-	if (count > BURST)
-		count = BURST;
 	for (uint16_t i = 0; i < count; i++) {
-		struct rte_mbuf *mbuf = mbuf_of(sending[i].frame);
-		uint64_t flags = asked(sending[i].flags);
+		const struct pc_frame *frame = frames[i];
+		struct rte_mbuf *mbuf = mbuf_of(frames[i]);
 
-		mbuf->data_off = (uint16_t)sending[i].start;
-		mbuf->data_len = (uint16_t)sending[i].length;
-		mbuf->pkt_len = sending[i].length;
-		mbuf->ol_flags = flags;
-		mbuf->tx_offload = 0;
-		if (flags) {
-			mbuf->l2_len = sending[i].l2;
-			mbuf->l3_len = sending[i].l3;
-		}
-		any |= flags;
-		mbufs[i] = mbuf;
+		mbuf->data_off = (uint16_t)frame->start;
+		mbuf->data_len = (uint16_t)frame->length;
+		mbuf->pkt_len = frame->length;
+		mbuf->ol_flags = 0;
+		bytes += frame->length;
+		frames[i] = mbuf;
 	}
-	/* Some devices want the headers prepared for what they are asked to do. */
-	if (any)
-		count = rte_eth_tx_prepare(port, queue, mbufs, count);
-	return rte_eth_tx_burst(port, queue, mbufs, count);
+	if (request_count) {
+		for (uint16_t i = 0; i < request_count; i++)
+			ask(mbufs[requests[i].at], &requests[i]);
+		ready = prepare(port, queue, mbufs, count);
+		bytes = 0;
+		for (uint16_t i = 0; i < ready; i++)
+			bytes += mbufs[i]->pkt_len;
+	}
+	gone = rte_eth_tx_burst(port, queue, mbufs, ready);
+	/* Some devices take a part at a time. */
+	if (unlikely(gone < ready))
+		gone += rte_eth_tx_burst(port, queue, mbufs + gone, ready - gone);
+	if (unlikely(gone < ready)) {
+		for (uint16_t i = gone; i < ready; i++)
+			bytes -= mbufs[i]->pkt_len;
+		rte_pktmbuf_free_bulk(mbufs + gone, ready - gone);
+	}
+	sent->bytes = bytes;
+	sent->frames = gone;
+	sent->refused = count - ready;
 }

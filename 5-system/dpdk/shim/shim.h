@@ -8,28 +8,44 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The header that a packet's buffer has on the Rust side: in the mbuf's private area. */
+/* The header that a packet's buffer has on the Rust side: in the mbuf's private area. src/ffi.rs asserts that the two
+ * agree. */
 #define PC_FRAME_SIZE 64
+#define PC_META_SIZE 36
 
-struct pc_received {
-	void *frame;
+struct pc_frame {
+	void *memory;
+	void *origin;
+	uint32_t capacity;
+	/* Where in the memory the data are. */
 	uint32_t start;
 	uint32_t length;
-	/* PC_ODD: not one piece of its pool's own memory. */
-	uint32_t flags;
-	uint32_t reserved;
+	uint8_t meta[PC_META_SIZE];
 };
 
-#define PC_ODD 1u
+/* Frames of a burst at most. */
+#define PC_BURST 64
 
-struct pc_sending {
-	void *frame;
-	uint32_t start;
-	uint32_t length;
-	/* Lengths of headers, for PC_CHECKSUM_*. */
+struct pc_received {
+	uint64_t bytes;
+	/* A bit for each frame that is not one piece of its pool's own memory. */
+	uint64_t odd;
+};
+
+/* What is to be done to a frame before it leaves: PC_CHECKSUM_*, and the lengths of its headers. */
+struct pc_request {
+	uint16_t at;
+	uint16_t flags;
 	uint16_t l2;
 	uint16_t l3;
-	uint32_t flags;
+};
+
+struct pc_sent {
+	uint64_t bytes;
+	uint16_t frames;
+	/* That the device said it can't send as they are. */
+	uint16_t refused;
+	uint32_t reserved;
 };
 
 #define PC_CHECKSUM_TCP4 1u
@@ -114,13 +130,17 @@ int pc_device_set_up(uint16_t port, int up);
 int pc_device_is_gone(uint16_t port);
 
 /* burst.c */
-uint16_t pc_receive(uint16_t port, uint16_t queue, struct pc_received *received, uint16_t most);
+uint16_t pc_receive(uint16_t port, uint16_t queue, void **frames, uint16_t most, const void *meta,
+		    struct pc_received *received);
+uint32_t pc_length(void *frame);
 void pc_copy_out(void *frame, void *to, uint32_t length);
-uint16_t pc_transmit(uint16_t port, uint16_t queue, const struct pc_sending *sending,
-		     uint16_t count);
+void pc_transmit(uint16_t port, uint16_t queue, void **frames, uint16_t count,
+		 const struct pc_request *requests, uint16_t request_count, struct pc_sent *sent);
 
-_Static_assert(sizeof(struct pc_received) == 24, "as in ffi.rs");
-_Static_assert(sizeof(struct pc_sending) == 24, "as in ffi.rs");
+_Static_assert(sizeof(struct pc_frame) == PC_FRAME_SIZE, "as Frame");
+_Static_assert(sizeof(struct pc_received) == 16, "as in ffi.rs");
+_Static_assert(sizeof(struct pc_request) == 8, "as in ffi.rs");
+_Static_assert(sizeof(struct pc_sent) == 16, "as in ffi.rs");
 _Static_assert(sizeof(struct pc_device) == 64, "as in ffi.rs");
 _Static_assert(sizeof(struct pc_setup) == 24, "as in ffi.rs");
 

@@ -2,46 +2,45 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use portcullis_packet::Frame;
+use portcullis_packet::{Frame, Meta};
 
-/// A [`Frame`]: no business of C's.
+/// A [`Frame`].
 pub(crate) type Header = c_void;
 
-/// A frame that came in.
-#[derive(Clone, Copy)]
+/// What came in.
+#[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub(crate) struct Received {
-    pub(crate) frame: *mut Header,
-    pub(crate) start: u32,
-    pub(crate) length: u32,
-    pub(crate) flags: u32,
+    pub(crate) bytes: u64,
+    /// A bit for each frame that is not one piece of its pool's own memory.
+    pub(crate) odd: u64,
+}
+
+/// What is to be done to a frame before it leaves: a checksum, and the lengths of its headers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub(crate) struct Request {
+    pub(crate) at: u16,
+    pub(crate) flags: u16,
+    pub(crate) l2: u16,
+    pub(crate) l3: u16,
+}
+
+/// What went out.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub(crate) struct Sent {
+    pub(crate) bytes: u64,
+    pub(crate) frames: u16,
+    /// Frames that the device said it can't send as they are.
+    pub(crate) refused: u16,
     reserved: u32,
 }
 
-/// The frame is not one piece of its pool's own memory.
-pub(crate) const ODD: u32 = 1;
-
-impl Received {
-    pub(crate) const NONE: Self =
-        Self { frame: std::ptr::null_mut(), start: 0, length: 0, flags: 0, reserved: 0 };
-}
-
-/// A frame that is to go out.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Sending {
-    pub(crate) frame: *mut Header,
-    pub(crate) start: u32,
-    pub(crate) length: u32,
-    pub(crate) l2: u16,
-    pub(crate) l3: u16,
-    pub(crate) flags: u32,
-}
-
-pub(crate) const CHECKSUM_TCP4: u32 = 1;
-pub(crate) const CHECKSUM_TCP6: u32 = 2;
-pub(crate) const CHECKSUM_UDP4: u32 = 3;
-pub(crate) const CHECKSUM_UDP6: u32 = 4;
+pub(crate) const CHECKSUM_TCP4: u16 = 1;
+pub(crate) const CHECKSUM_TCP6: u16 = 2;
+pub(crate) const CHECKSUM_UDP4: u16 = 3;
+pub(crate) const CHECKSUM_UDP6: u16 = 4;
 
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
@@ -138,15 +137,34 @@ unsafe extern "C" {
     pub(crate) fn pc_device_set_up(port: u16, up: c_int) -> c_int;
     pub(crate) fn pc_device_is_gone(port: u16) -> c_int;
 
-    pub(crate) fn pc_receive(port: u16, queue: u16, received: *mut Received, most: u16) -> u16;
+    pub(crate) fn pc_receive(
+        port: u16,
+        queue: u16,
+        frames: *mut *mut Header,
+        most: u16,
+        meta: *const c_void,
+        received: *mut Received,
+    ) -> u16;
+    pub(crate) fn pc_length(frame: *mut Header) -> u32;
     pub(crate) fn pc_copy_out(frame: *mut Header, to: *mut u8, length: u32);
-    pub(crate) fn pc_transmit(port: u16, queue: u16, sending: *const Sending, count: u16) -> u16;
+    pub(crate) fn pc_transmit(
+        port: u16,
+        queue: u16,
+        frames: *mut *mut Header,
+        count: u16,
+        requests: *const Request,
+        request_count: u16,
+        sent: *mut Sent,
+    );
 }
 
 const _: () = {
-    assert!(size_of::<Received>() == 24);
-    assert!(size_of::<Sending>() == 24);
+    assert!(size_of::<Received>() == 16);
+    assert!(size_of::<Request>() == 8);
+    assert!(size_of::<Sent>() == 16);
     assert!(size_of::<DeviceFacts>() == 64);
     assert!(size_of::<Setup>() == 24);
     assert!(size_of::<Frame>() == 64);
+    let [start, length, meta] = Frame::LAYOUT;
+    assert!(start == 20 && length == 24 && meta == 28 && size_of::<Meta>() == 36);
 };

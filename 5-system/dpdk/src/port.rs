@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
-use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -12,7 +11,7 @@ use portcullis_packet::{
 };
 
 use crate::device::Shared;
-use crate::ffi::{self, Received, Sending};
+use crate::ffi::{self, Received, Request, Sent};
 use crate::memory::{BufferPool, DPDK};
 
 /// Where in a transport header the checksum stands: that tells the protocols apart.
@@ -31,16 +30,17 @@ pub struct DpdkPort {
     status: Arc<PortStatus>,
     buffers: BufferPool,
     offload: TxOffload,
-    received: Box<[Received; BATCH]>,
-    sending: Vec<Sending>,
+    /// What a frame that comes in is known by.
+    fresh: Meta,
+    /// Packets that are made ready one by one.
+    burst: Vec<Packet>,
+    /// What is to be done to some of them.
+    requests: Vec<Request>,
     /// Empty buffers of the device's, for frames that are not in such.
     copies: Vec<Packet>,
     /// Of what the device has lost and received broken, what is counted already.
     counted: (u64, u64),
 }
-
-// SAFETY: the pointers in `received` and `sending` are those of the last burst and are not followed after it.
-unsafe impl Send for DpdkPort {}
 
 impl DpdkPort {
     pub(crate) fn new(
@@ -61,8 +61,9 @@ impl DpdkPort {
             status,
             buffers,
             offload,
-            received: Box::new([Received::NONE; BATCH]),
-            sending: Vec::with_capacity(BATCH),
+            fresh: Meta { rx_if: interface, ..Meta::NEW },
+            burst: Vec::with_capacity(BATCH),
+            requests: Vec::with_capacity(BATCH),
             copies: Vec::with_capacity(BATCH),
             counted: (0, 0),
         };
@@ -89,124 +90,110 @@ impl DpdkPort {
         add(&counters.errors, self.counted.1.saturating_sub(broken));
     }
 
-    /// Takes a frame over as it is. `None`, and it is dropped and counted, if it can't be.
-    #[inline]
-    fn take(&self, received: &Received, pool: &mut Pool) -> Option<Packet> {
-        let frame = NonNull::new(received.frame)?.cast();
-        // SAFETY: the device gave the buffer up, and its header was made with the pool's.
-        let mut packet = unsafe { Packet::from_foreign(frame) };
-        if received.flags & ffi::ODD == 0 && packet.place(received.start, received.length) {
-            *packet.meta_mut() = Meta { rx_if: self.interface, ..Meta::NEW };
-            return Some(packet);
+    /// Frames in several pieces, or in memory of others, become packets of ours. What can't is dropped and counted.
+    #[cold]
+    fn copy_out(&self, mut odd: u64, first: usize, into: &mut Vec<Packet>, pool: &mut Pool) {
+        while let Some(at) = odd.checked_ilog2() {
+            odd &= !(1 << at);
+            let Some(place) = into.get_mut(first + at as usize) else { continue };
+            match self.copy_of(place, pool) {
+                Some(copy) => *place = copy,
+                None => {
+                    self.status.counters.drops.add(DropReason::RxTooLarge, 1);
+                    into.remove(first + at as usize);
+                }
+            }
         }
-        let copied = self.copy_out(received, pool);
-        drop(packet);
-        copied
     }
 
-    /// A frame in several pieces, or in memory of others, becomes one of ours.
-    #[cold]
-    fn copy_out(&self, received: &Received, pool: &mut Pool) -> Option<Packet> {
-        let length = received.length as usize;
-        let copy = pool.take(length).and_then(|mut copy| copy.set_len(length).then_some(copy));
-        let Some(mut packet) = copy else {
-            self.status.counters.drops.add(DropReason::RxTooLarge, 1);
+    fn copy_of(&self, packet: &Packet, pool: &mut Pool) -> Option<Packet> {
+        let frame = packet.as_frame().as_ptr().cast();
+        // SAFETY: the packet is in a buffer of DPDK's.
+        let length = unsafe { ffi::pc_length(frame) };
+        let mut copy = pool.take(length as usize)?;
+        if !copy.set_len(length as usize) {
             return None;
-        };
-        // SAFETY: there are so many bytes in the packet, and the frame is still the caller's.
-        unsafe {
-            let to = packet.data_mut().as_mut_ptr();
-            ffi::pc_copy_out(received.frame, to, received.length);
         }
-        packet.meta_mut().rx_if = self.interface;
-        Some(packet)
+        // SAFETY: there are so many bytes in the copy.
+        unsafe { ffi::pc_copy_out(frame, copy.data_mut().as_mut_ptr(), length) };
+        *copy.meta_mut() = self.fresh;
+        Some(copy)
     }
 
     /// Puts a packet into the burst: as it is if the buffer is the device's own, or else a copy.
-    #[inline]
     fn add(&mut self, packet: Packet, pool: &mut Pool) {
-        let (offload, start, length) =
-            (packet.meta().offload, packet.headroom() as u32, packet.len() as u32);
-        let Some((l2, l3, flags)) = checksum(offload, packet.data()) else {
-            self.status.counters.drops.add(DropReason::TxError, 1);
+        let drops = &self.status.counters.drops;
+        let at = self.burst.len() as u16;
+        let Ok(request) = request(at, packet.meta().offload, packet.data()) else {
+            drops.add(DropReason::TxError, 1);
             return pool.put(packet);
         };
-        match packet.into_foreign(&DPDK) {
-            Ok(frame) => {
-                self.sending.push(Sending {
-                    frame: frame.as_ptr().cast(),
-                    start,
-                    length,
-                    l2,
-                    l3,
-                    flags,
-                });
-            }
-            Err(packet) => {
-                if let Some((frame, start)) = self.copy_in(&packet) {
-                    self.sending.push(Sending { frame, start, length, l2, l3, flags });
-                }
-                pool.put(packet);
+        if packet.is_owned_by(&DPDK) {
+            self.burst.push(packet);
+        } else {
+            let copy = self.copy_in(&packet);
+            pool.put(packet);
+            match copy {
+                Ok(copy) => self.burst.push(copy),
+                Err(reason) => return self.status.counters.drops.add(reason, 1),
             }
         }
+        self.requests.extend(request);
     }
 
-    /// A copy in a buffer of the device's. `None`, and it is counted, if there is none that it fits into.
-    fn copy_in(&mut self, packet: &Packet) -> Option<(*mut ffi::Header, u32)> {
-        if self.copies.is_empty() {
-            let few = self.buffers.take(BATCH, &mut self.copies)
-                || self.buffers.take(1, &mut self.copies);
-            if !few {
-                self.status.counters.drops.add(DropReason::TxFull, 1);
-                return None;
-            }
+    /// A copy in a buffer of the device's, if there is one that it fits into.
+    fn copy_in(&mut self, packet: &Packet) -> Result<Packet, DropReason> {
+        if self.copies.is_empty()
+            && !self.buffers.take(BATCH, &mut self.copies)
+            && !self.buffers.take(1, &mut self.copies)
+        {
+            return Err(DropReason::TxFull);
         }
-        let mut copy = self.copies.pop()?;
+        let mut copy = self.copies.pop().ok_or(DropReason::TxFull)?;
         if !copy.set_len(packet.len()) {
             self.copies.push(copy);
-            self.status.counters.drops.add(DropReason::TxError, 1);
-            return None;
+            return Err(DropReason::TxError);
         }
         copy.data_mut().copy_from_slice(packet.data());
-        let start = copy.headroom() as u32;
-        let frame = copy.into_foreign(&DPDK).ok()?;
-        Some((frame.as_ptr().cast(), start))
+        Ok(copy)
     }
 
-    /// Sends the burst. Returns how many frames went out; the others are dropped and counted.
-    fn send(&mut self) -> usize {
-        let count = self.sending.len();
-        let (port, (queue, is_shared)) = (self.shared.port, self.tx_queue);
-        let sent = {
-            let lock = self.shared.sending.get(usize::from(queue)).filter(|_| is_shared);
-            let _held = lock.map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
-            let mut sent = 0;
-            // A burst that was cut short is tried once more: some devices take a part at a time.
-            for _ in 0..2 {
-                let Some(rest) = self.sending.get(sent..).filter(|rest| !rest.is_empty()) else {
-                    break;
-                };
-                let most = rest.len() as u16;
-                // SAFETY: the frames are this device's buffers or other ones of DPDK, given up by their
-                // packets; those that it takes are its own from now on. The queue is this thread's, or locked.
-                sent += usize::from(unsafe { ffi::pc_transmit(port, queue, rest.as_ptr(), most) });
-            }
-            sent.min(count)
-        };
-        let counters = &self.status.counters;
-        for gone in self.sending.iter().take(sent) {
-            counters.tx_bytes.add(u64::from(gone.length));
-        }
-        counters.tx_packets.add(sent as u64);
-        let refused = self.sending.drain(..).skip(sent);
-        let mut left = 0;
-        for frame in refused.filter_map(|refused| NonNull::new(refused.frame)) {
-            // SAFETY: the device did not take it, so it is ours again; it goes home.
-            drop(unsafe { Packet::from_foreign(frame.cast()) });
-            left += 1;
-        }
-        counters.drops.add(DropReason::TxFull, left);
+    /// Sends the burst that was made ready. Returns how many frames went out.
+    fn send_burst(&mut self) -> usize {
+        let mut burst = std::mem::take(&mut self.burst);
+        let sent = self.send(&mut burst);
+        self.burst = burst;
+        self.requests.clear();
         sent
+    }
+
+    /// Sends packets in buffers of DPDK's, a burst at most. Returns how many frames went out; the others are dropped and
+    /// counted, and none is left.
+    #[inline]
+    fn send(&self, burst: &mut Vec<Packet>) -> usize {
+        let Some(frames) = Packet::give_up(&DPDK, burst) else { return 0 };
+        let (count, requests) = (frames.len() as u16, &self.requests);
+        let (port, (queue, is_shared)) = (self.shared.port, self.tx_queue);
+        let mut sent = Sent::default();
+        let lock = self.shared.sending.get(usize::from(queue)).filter(|_| is_shared);
+        let held = lock.map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
+        // SAFETY: the frames are this device's buffers or other ones of DPDK, given up by their packets, and the shim
+        // frees those that the device does not take. The queue is this thread's, or locked.
+        unsafe {
+            let (frames, requests, asked) =
+                (frames.as_mut_ptr().cast(), requests.as_ptr(), requests.len() as u16);
+            ffi::pc_transmit(port, queue, frames, count, requests, asked, &mut sent);
+        }
+        drop(held);
+        let counters = &self.status.counters;
+        add(&counters.tx_packets, sent.frames.into());
+        add(&counters.tx_bytes, sent.bytes);
+        let left = count.saturating_sub(sent.frames);
+        if left > 0 {
+            counters.drops.add(DropReason::TxError, sent.refused.into());
+            counters.drops.add(DropReason::TxFull, left.saturating_sub(sent.refused).into());
+        }
+        sent.frames.into()
     }
 }
 
@@ -228,19 +215,23 @@ impl Port for DpdkPort {
             return 0;
         }
         let Some(queue) = self.rx_queue else { return 0 };
-        let most = max.min(BATCH) as u16;
-        // SAFETY: there is room for as many as are asked for; the queue is this thread's.
-        let count =
-            unsafe { ffi::pc_receive(self.shared.port, queue, self.received.as_mut_ptr(), most) };
-        let (before, mut bytes) = (into.len(), 0);
-        for received in self.received.iter().take(usize::from(count)) {
-            bytes += u64::from(received.length);
-            into.extend(self.take(received, pool));
-        }
+        let (port, most, first) = (self.shared.port, max.min(BATCH), into.len());
+        let (meta, mut received) = ((&raw const self.fresh).cast(), Received::default());
+        // SAFETY: there is room for as many as are asked for, and the queue is this thread's. The device gives the frames
+        // up, whose headers were made with their pool; where the data are has been checked.
+        let count = unsafe {
+            Packet::receive_foreign(into, most, |room| {
+                let (frames, most) = (room.as_mut_ptr().cast(), room.len() as u16);
+                ffi::pc_receive(port, queue, frames, most, meta, &mut received).into()
+            })
+        };
         let counters = &self.status.counters;
-        add(&counters.rx_packets, u64::from(count));
-        add(&counters.rx_bytes, bytes);
-        into.len() - before
+        add(&counters.rx_packets, count as u64);
+        add(&counters.rx_bytes, received.bytes);
+        if received.odd != 0 {
+            self.copy_out(received.odd, first, into, pool);
+        }
+        into.len() - first
     }
 
     fn transmit(&mut self, batch: &mut Vec<Packet>, pool: &mut Pool) -> usize {
@@ -249,17 +240,19 @@ impl Port for DpdkPort {
             batch.drain(..).for_each(|packet| pool.put(packet));
             return 0;
         }
+        let is_ready =
+            |packet: &Packet| packet.is_owned_by(&DPDK) && !packet.meta().offload.needs_csum;
+        if batch.len() <= BATCH && batch.iter().all(is_ready) {
+            return self.send(batch);
+        }
         let mut sent = 0;
         for packet in batch.drain(..) {
             self.add(packet, pool);
-            if self.sending.len() >= BATCH {
-                sent += self.send();
+            if self.burst.len() >= BATCH {
+                sent += self.send_burst();
             }
         }
-        if !self.sending.is_empty() {
-            sent += self.send();
-        }
-        sent
+        sent + self.send_burst()
     }
 
     fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
@@ -283,12 +276,11 @@ impl Port for DpdkPort {
     }
 }
 
-/// What the device is to complete: lengths of the headers, and which checksum. `None`: one that no device of DPDK's can.
-#[inline]
-fn checksum(offload: Offload, data: &[u8]) -> Option<(u16, u16, u32)> {
+/// What the device is to complete in the frame at this place of a burst. An error: a checksum that no device of DPDK's can.
+fn request(at: u16, offload: Offload, data: &[u8]) -> Result<Option<Request>, ()> {
     const L2: u16 = 14;
     if !offload.needs_csum {
-        return Some((0, 0, 0));
+        return Ok(None);
     }
     let is_6 = data.get(usize::from(L2)).is_some_and(|first| first >> 4 == 6);
     let flags = match (offload.csum_offset, is_6) {
@@ -296,9 +288,10 @@ fn checksum(offload: Offload, data: &[u8]) -> Option<(u16, u16, u32)> {
         (TCP_CHECKSUM, true) => ffi::CHECKSUM_TCP6,
         (UDP_CHECKSUM, false) => ffi::CHECKSUM_UDP4,
         (UDP_CHECKSUM, true) => ffi::CHECKSUM_UDP6,
-        _ => return None,
+        _ => return Err(()),
     };
-    Some((L2, offload.csum_start.checked_sub(L2)?, flags))
+    let l3 = offload.csum_start.checked_sub(L2).ok_or(())?;
+    Ok(Some(Request { at, flags, l2: L2, l3 }))
 }
 
 #[inline]

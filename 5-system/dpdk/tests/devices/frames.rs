@@ -168,3 +168,47 @@ fn a_port_says_what_its_device_is() {
     drop(port);
     bench.end();
 }
+
+/// A capture file of these frames (libpcap's format, in this machine's byte order).
+fn capture(frames: &[Vec<u8>]) -> std::path::PathBuf {
+    let mut bytes = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 2 | 4 << 16, 0, 0, 65535, 1] {
+        bytes.extend(word.to_ne_bytes());
+    }
+    for frame in frames {
+        let length = frame.len() as u32;
+        for word in [0, 0, length, length] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(frame);
+    }
+    let path = std::env::temp_dir().join(format!("pc-frames-{}.pcap", std::process::id()));
+    std::fs::write(&path, bytes).expect("a file can be written");
+    path
+}
+
+#[test]
+fn frames_in_several_pieces_are_copied_in_their_place_or_counted() {
+    // A buffer has room for 2048 bytes; the heap's pool has four that are large, of 65 kB.
+    let frames: Vec<_> = [60, 5000, 61, 9000, 3000, 7000, 8000, 62]
+        .into_iter()
+        .enumerate()
+        .map(|(number, length)| frame(number, length))
+        .collect();
+    let path = capture(&frames);
+    let mut bench = Bench::new(&format!("net_pcap#,rx_pcap={}", path.display()), SETUP);
+    std::fs::remove_file(path).expect("it is open");
+    let mut port = bench.port(0);
+    let mut batch = vec![Packet::from_bytes(b"was there before")];
+    assert_eq!(port.receive(&mut bench.pool, &mut batch, BATCH), 7);
+    let got: Vec<_> = batch.drain(1..).map(|packet| packet.data().to_vec()).collect();
+    // The last ones are copied first: there was no buffer left for the first.
+    let expected: Vec<_> = frames.iter().filter(|f| f.len() != 5000).cloned().collect();
+    assert_eq!(got, expected);
+    let counters = &port.status().counters;
+    assert_eq!(counters.drops.get(DropReason::RxTooLarge), 1);
+    let bytes: usize = frames.iter().map(Vec::len).sum();
+    assert_eq!((counters.rx_packets.get(), counters.rx_bytes.get()), (8, bytes as u64));
+    drop((batch, port));
+    bench.end();
+}
