@@ -41,6 +41,11 @@ impl Doorbell {
         Bell(Arc::clone(&self.0))
     }
 
+    /// The same doorbell, for another part of the same consumer.
+    pub(crate) fn same(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
     /// Says that the consumer is about to sleep. It must look at all its queues once more after
     /// this, and sleep on [`Self::as_fd`] only if they are empty.
     pub fn arm(&self) {

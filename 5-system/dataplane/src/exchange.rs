@@ -48,12 +48,25 @@ pub struct PipelineEnd {
     pub(crate) spares: Vec<Vec<Packet>>,
 }
 
-/// The two ends of a worker.
+/// The two ends of a worker of two threads.
 ///
 /// # Errors
 /// If the process has no file descriptor left for a doorbell.
 pub fn exchange() -> io::Result<(IoEnd, PipelineEnd)> {
-    let (io, pipeline) = (Doorbell::new()?, Doorbell::new()?);
+    Ok(between(Doorbell::new()?, Doorbell::new()?))
+}
+
+/// The two ends of a worker of one thread ([`IoLoop::run_to_completion`](crate::IoLoop::run_to_completion)), which sleeps on one
+/// doorbell.
+///
+/// # Errors
+/// If the process has no file descriptor left for a doorbell.
+pub fn exchange_on_one_thread() -> io::Result<(IoEnd, PipelineEnd)> {
+    let doorbell = Doorbell::new()?;
+    Ok(between(doorbell.same(), doorbell))
+}
+
+fn between(io: Doorbell, pipeline: Doorbell) -> (IoEnd, PipelineEnd) {
     let (work_in, work_out) = ring(BATCHES, &pipeline);
     let (done_in, done_out) = ring(BATCHES, &io);
     let (extra_in, extra_out) = ring(EXTRAS, &io);
@@ -75,7 +88,7 @@ pub fn exchange() -> io::Result<(IoEnd, PipelineEnd)> {
         empties: empties_out,
         spares: vecs(EXTRAS),
     };
-    Ok((io, pipeline))
+    (io, pipeline)
 }
 
 impl IoEnd {

@@ -21,7 +21,10 @@ use portcullis_packet::{
 use portcullis_tables::{Publisher, Subscriber};
 
 use crate::exchange::IoEnd;
-use crate::{Idle, IdlePolicy, MAX_FDS, MeshEnd, SteeredBy, Step, Stop, clock, sleep};
+use crate::partner::{Elsewhere, Partner};
+use crate::{
+    Idle, IdlePolicy, MAX_FDS, MeshEnd, PipelineLoop, SteeredBy, Step, Stop, clock, sleep,
+};
 
 /// How often ports are looked after.
 const MAINTENANCE: Duration = Duration::from_millis(100);
@@ -180,25 +183,37 @@ impl IoLoop {
         }
     }
 
-    /// Works until it is asked to stop, or the pipeline is gone. Frames that are in the pipeline
-    /// then still go out.
-    pub fn run(mut self) {
+    /// Works until it is asked to stop, or the pipeline, which has a thread of its own, is gone. Frames that
+    /// are in the pipeline then still go out.
+    pub fn run(self) {
+        self.run_beside(&mut Elsewhere);
+    }
+
+    /// The same with the pipeline on this thread as well: what a turn receives it also works on and sends. Their ends
+    /// are those of an [`exchange_on_one_thread`](crate::exchange_on_one_thread).
+    pub fn run_to_completion(self, mut pipeline: PipelineLoop) {
+        self.run_beside(&mut pipeline);
+        pipeline.give_up();
+    }
+
+    fn run_beside(mut self, partner: &mut impl Partner) {
         while !self.stop.is_set() && !self.end.work.is_abandoned() {
             let now = clock::now();
-            if !self.turn(now) {
-                self.rest(now);
+            if !self.turn(now, partner) {
+                self.rest(now, partner);
             }
         }
-        self.drain();
+        self.drain(partner);
     }
 
     /// One turn over all ports and rings. True if there was anything to do.
-    fn turn(&mut self, now: Instant) -> bool {
+    fn turn(&mut self, now: Instant, partner: &mut impl Partner) -> bool {
         self.steering.refresh();
         self.mesh.collect(&mut self.pool);
         let received = self.receive();
         let woken_by_port = std::mem::take(&mut self.woken_by_port);
         self.barren = woken_by_port && received.from_ports == 0;
+        let partner_worked = partner.turn(now);
         let finished = self.finish();
         self.mesh.send(&mut self.pool);
         self.pool.return_strangers();
@@ -209,7 +224,7 @@ impl IoLoop {
                 outlet.port.maintain();
             }
         }
-        let worked = received.from_ports + received.from_workers + finished > 0;
+        let worked = partner_worked || received.from_ports + received.from_workers + finished > 0;
         if worked {
             self.idle.worked();
         }
@@ -287,6 +302,9 @@ impl IoLoop {
     fn sort(&mut self, batch: &mut Vec<Packet>) {
         // The headers were another CPU's until now: fetched all at once, not one after the other.
         batch.iter().for_each(Packet::prefetch_header);
+        if self.send_whole(batch) {
+            return;
+        }
         for packet in batch.drain(..) {
             match packet.meta().verdict {
                 Verdict::Transmit => {
@@ -312,27 +330,48 @@ impl IoLoop {
         }
     }
 
-    fn rest(&mut self, now: Instant) {
+    /// Sends a full batch that all leaves by one port. False, and nothing was done, if it isn't such a one.
+    fn send_whole(&mut self, batch: &mut Vec<Packet>) -> bool {
+        let Some(tx_if) = batch.first().map(|first| first.meta().tx_if) else { return true };
+        let leaves = |packet: &Packet| {
+            let meta = packet.meta();
+            meta.verdict == Verdict::Transmit && meta.tx_if == tx_if
+        };
+        if batch.len() < BATCH || !batch.iter().all(leaves) {
+            return false;
+        }
+        let position = position(&self.by_interface, tx_if);
+        let Some(outlet) = position.and_then(|at| self.outlets.get_mut(at)) else { return false };
+        outlet.flush(&mut self.pool);
+        outlet.port.transmit(batch, &mut self.pool);
+        true
+    }
+
+    fn rest(&mut self, now: Instant, partner: &mut impl Partner) {
         match self.idle.next(now) {
             Step::Spin => std::hint::spin_loop(),
             Step::GiveWay => std::thread::yield_now(),
-            Step::Sleep => self.sleep(now),
+            Step::Sleep => self.sleep(now, partner),
         }
     }
 
-    fn sleep(&mut self, now: Instant) {
+    fn sleep(&mut self, now: Instant, partner: &mut impl Partner) {
         if self.end.is_all_home() && self.mesh.is_quiet() {
             self.replace_lost_buffers();
         }
         self.end.doorbell.arm();
-        if !self.is_wanted() {
+        if !self.is_wanted()
+            && let Some(longest) = partner.falls_asleep(now)
+        {
             self.counters.sleeps.add(1);
             // A port that would have frames but no batch or buffers to take them would keep us
             // awake without getting any further.
             let deaf = self.barren || self.end.spares.is_empty();
             let fds = self.outlets.iter().filter(|_| !deaf).filter_map(|o| o.port.wait_fd());
             let doorbell = self.end.doorbell.as_fd();
-            self.woken_by_port = sleep(fds, doorbell, self.longest_sleep(now));
+            let longest = longest.min(self.longest_sleep(now));
+            self.woken_by_port = sleep(fds, doorbell, longest);
+            partner.wakes();
         }
         self.end.doorbell.disarm();
     }
@@ -371,12 +410,16 @@ impl IoLoop {
     }
 
     /// Waits for the frames that are in the pipeline, and for those that other workers still send.
-    fn drain(&mut self) {
+    fn drain(&mut self, partner: &mut impl Partner) {
         self.closing = true;
         self.mesh.close();
         let end = clock::now() + DRAIN;
-        while !self.end.work.is_abandoned() && clock::now() < end {
+        while !self.end.work.is_abandoned()
+            && let now = clock::now()
+            && now < end
+        {
             let received = self.receive().from_workers;
+            partner.turn(now);
             let finished = self.finish();
             let is_empty = self.again.is_empty() && self.mesh.is_at_its_end();
             if is_empty && self.end.is_all_home() {

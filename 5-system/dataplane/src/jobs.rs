@@ -88,6 +88,14 @@ impl PipelineJob {
     }
 }
 
+impl PipelineJob {
+    /// The loop, if there is a worker for it.
+    fn into_loop(self) -> Option<PipelineLoop> {
+        let Self { idle, worker_counters, counters, links, worker, .. } = self;
+        worker.map(|worker| PipelineLoop::new(links, worker, worker_counters, counters, idle))
+    }
+}
+
 impl Job for PipelineJob {
     fn open(&mut self) -> Result<(), JobError> {
         // Here and not before, so that the memory is near the CPU that uses it.
@@ -100,9 +108,36 @@ impl Job for PipelineJob {
     }
 
     fn run(self: Box<Self>) {
-        let Self { idle, worker_counters, counters, links, worker, .. } = *self;
-        if let Some(worker) = worker {
-            PipelineLoop::new(links, worker, worker_counters, counters, idle).run();
+        if let Some(pipeline) = self.into_loop() {
+            pipeline.run();
+        }
+    }
+}
+
+/// Both jobs on one thread, which runs each batch to completion. It runs in `link`.
+pub struct WorkerJob {
+    io: IoJob,
+    pipeline: PipelineJob,
+}
+
+impl WorkerJob {
+    /// Of these two, whose ends are those of an [`exchange_on_one_thread`](crate::exchange_on_one_thread).
+    #[must_use]
+    pub const fn new(io: IoJob, pipeline: PipelineJob) -> Self {
+        Self { io, pipeline }
+    }
+}
+
+impl Job for WorkerJob {
+    fn open(&mut self) -> Result<(), JobError> {
+        self.pipeline.open()?;
+        self.io.open()
+    }
+
+    fn run(self: Box<Self>) {
+        let Self { io, pipeline } = *self;
+        if let (IoState::Open(io), Some(pipeline)) = (io.state, pipeline.into_loop()) {
+            io.run_to_completion(pipeline);
         }
     }
 }

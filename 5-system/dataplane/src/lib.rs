@@ -15,6 +15,7 @@ mod idle;
 mod io_loop;
 mod jobs;
 mod mesh;
+mod partner;
 mod pipeline_loop;
 mod questions;
 mod ring;
@@ -29,10 +30,10 @@ mod sync {
 }
 
 pub use doorbell::{Bell, Doorbell};
-pub use exchange::{BATCHES, EXTRAS, IoEnd, PipelineEnd, exchange};
+pub use exchange::{BATCHES, EXTRAS, IoEnd, PipelineEnd, exchange, exchange_on_one_thread};
 pub use idle::{Idle, IdlePolicy, MAX_FDS, Step, sleep};
 pub use io_loop::{IoConfig, IoCounters, IoLinks, IoLoop};
-pub use jobs::{IoJob, OpenPort, PipelineJob};
+pub use jobs::{IoJob, OpenPort, PipelineJob, WorkerJob};
 pub use mesh::{HANDOVERS, MeshEnd, mesh};
 pub use pipeline_loop::{
     EVENT_CAPACITY, INJECT_CAPACITY, INQUIRIES, PipelineCounters, PipelineLinks, PipelineLoop,

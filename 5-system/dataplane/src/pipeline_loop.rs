@@ -14,6 +14,7 @@ use portcullis_routing::Snapshot;
 use portcullis_tables::Subscriber;
 
 use crate::exchange::PipelineEnd;
+use crate::partner::Partner;
 use crate::questions::Asker;
 use crate::{Idle, IdlePolicy, Receiver, Sender, Step, TrapSender, clock, sleep};
 
@@ -253,31 +254,53 @@ impl PipelineLoop {
     }
 
     fn sleep(&mut self, now: Instant) {
-        let end = &self.links.end;
-        end.doorbell.arm();
-        let waiting = end.work.is_empty()
-            && end.empties.is_empty()
-            && self.links.injected.is_empty()
-            && self.links.inquiries.is_empty();
-        // Who publishes a snapshot rings afterwards; what was published before it could is seen here.
-        self.news |= self.links.snapshots.refresh();
-        if self.inquiry.is_none() && waiting && !self.news {
-            self.counters.sleeps.add(1);
-            let due = self.deadline.map_or(LONGEST_SLEEP, |deadline| deadline.since(now));
-            self.links.snapshots.park();
-            sleep(std::iter::empty(), end.doorbell.as_fd(), due.min(LONGEST_SLEEP));
-            self.news |= self.links.snapshots.unpark();
+        self.links.end.doorbell.arm();
+        if let Some(longest) = self.falls_asleep(now) {
+            sleep(std::iter::empty(), self.links.end.doorbell.as_fd(), longest);
+            self.wakes();
         }
-        end.doorbell.disarm();
+        self.links.end.doorbell.disarm();
     }
 
     /// Nobody sends anything any more: what is left here is dropped, and counted.
-    fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         let mut held = Vec::new();
         self.worker.stop(&mut held);
         while let Some(packet) = self.links.injected.take() {
             self.worker_counters.drops.add(DropReason::Stopping, 1);
             drop(packet);
         }
+    }
+}
+
+impl Partner for PipelineLoop {
+    /// All batches that the I/O loop has received.
+    fn turn(&mut self, now: Instant) -> bool {
+        let mut worked = Self::turn(self, now);
+        while !self.links.end.work.is_empty() {
+            worked |= Self::turn(self, now);
+        }
+        worked
+    }
+
+    fn falls_asleep(&mut self, now: Instant) -> Option<Duration> {
+        let end = &self.links.end;
+        let is_quiet = end.work.is_empty()
+            && end.empties.is_empty()
+            && self.links.injected.is_empty()
+            && self.links.inquiries.is_empty();
+        // Who publishes a snapshot rings afterwards; what was published before it could is seen here.
+        self.news |= self.links.snapshots.refresh();
+        if self.inquiry.is_some() || !is_quiet || self.news {
+            return None;
+        }
+        self.counters.sleeps.add(1);
+        let due = self.deadline.map_or(LONGEST_SLEEP, |deadline| deadline.since(now));
+        self.links.snapshots.park();
+        Some(due.min(LONGEST_SLEEP))
+    }
+
+    fn wakes(&mut self) {
+        self.news |= self.links.snapshots.unpark();
     }
 }

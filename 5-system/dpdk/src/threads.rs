@@ -70,7 +70,7 @@ impl<T> DpdkThreads<T> {
 impl<T: Threads> Threads for DpdkThreads<T> {
     fn start(&self, spec: ThreadSpec, job: Box<dyn Job>) -> Result<ThreadHandle, StartError> {
         let job: Box<dyn Job> = match spec.role {
-            Role::Io | Role::Pipeline | Role::Trap => {
+            Role::Io | Role::Pipeline | Role::Worker | Role::Trap => {
                 Box::new(Registered { job, registration: None })
             }
             Role::Manager | Role::Control | Role::Supervisor | Role::Dpdk => job,

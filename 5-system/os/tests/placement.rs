@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use portcullis_os::cpus::{CpuId, CpuSet};
-use portcullis_os::placement::{Pairing, Plan, PlanError, default_cpus, plan as place};
+use portcullis_os::placement::{Pairing, Plan, PlanError, WorkerThreads, default_cpus, plan};
 use portcullis_os::topology::{CoreKind, NodeId, PackageId, Topology, TopologyError};
 
 /// A recorded machine, laid out as files for as long as it lives.
@@ -57,9 +57,23 @@ fn set(list: &str) -> CpuSet {
 
 /// The plan of a recorded machine: with the default CPUs unless some are named.
 fn planned(name: &str, cpus: Option<&str>, workers: Option<usize>) -> Plan {
+    planned_as(name, cpus, workers, WorkerThreads::Two)
+}
+
+fn planned_as(
+    name: &str,
+    cpus: Option<&str>,
+    workers: Option<usize>,
+    threads: WorkerThreads,
+) -> Plan {
     let topology = Machine::recorded(name).topology();
-    let allowed = cpus.map_or_else(|| default_cpus(&topology), set);
-    place(&topology, &allowed, workers).unwrap()
+    let allowed = cpus.map_or_else(|| default_cpus(&topology, threads), set);
+    plan(&topology, &allowed, workers, threads).unwrap()
+}
+
+/// A plan of workers with two threads.
+fn place(topology: &Topology, allowed: &CpuSet, workers: Option<usize>) -> Result<Plan, PlanError> {
+    plan(topology, allowed, workers, WorkerThreads::Two)
 }
 
 /// Pipeline and I/O CPU of each worker.
@@ -99,6 +113,33 @@ fn more_workers_than_cores_split_cores_and_then_share_cpus() {
     let ten = planned("smt", None, Some(10));
     assert_eq!(ten.workers.len(), 10);
     assert_eq!((ten.workers[0].pipeline, ten.workers[8].pipeline), (CpuId(1), CpuId(1)));
+}
+
+#[test]
+fn workers_of_one_thread_have_a_core_each_before_two_share_one() {
+    let alone = |name, cpus, workers| planned_as(name, cpus, workers, WorkerThreads::One);
+    let plan = alone("smt", None, None);
+    assert_eq!(places(&plan), [(1, 1), (2, 2), (3, 3)]);
+    assert!(plan.workers.iter().all(|it| it.pairing == Pairing::OneThread && !it.shared));
+    assert_eq!(plan.housekeeping, set("0,4"), "not the siblings of workers");
+    assert_eq!(
+        plan.sentence(),
+        "3 workers: one thread for pipeline and I/O on CPUs 1, 2, 3; trap, manager and control on \
+         CPUs 0,4"
+    );
+    let six = alone("smt", None, Some(6));
+    assert_eq!(places(&six)[3..], [(0, 0), (5, 5), (6, 6)]);
+    assert_eq!(places(&alone("no-smt", None, None)), [(1, 1), (2, 2), (3, 3)]);
+    let crowded = alone("no-smt", Some("1-2"), Some(3));
+    assert_eq!(places(&crowded), [(1, 1), (2, 2), (1, 1)]);
+    let shared: Vec<_> = crowded.workers.iter().map(|it| it.shared).collect();
+    assert_eq!(shared, [true, false, true]);
+    assert_eq!(plan_error(0), PlanError::NoWorkers);
+}
+
+fn plan_error(workers: usize) -> PlanError {
+    let topology = Machine::recorded("smt").topology();
+    plan(&topology, topology.usable(), Some(workers), WorkerThreads::One).unwrap_err()
 }
 
 #[test]
@@ -243,6 +284,6 @@ fn a_file_that_is_missing_or_mad_is_an_error_or_a_default() {
 #[test]
 fn this_machine_can_be_read_and_planned_for() {
     let topology = Topology::of_this_machine().unwrap();
-    let made = place(&topology, &default_cpus(&topology), None).unwrap();
+    let made = place(&topology, &default_cpus(&topology, WorkerThreads::Two), None).unwrap();
     assert!(!made.workers.is_empty() && !made.housekeeping.is_empty());
 }

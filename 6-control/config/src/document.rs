@@ -116,6 +116,9 @@ impl Config {
         let limits = Limits::check(raw.limits.as_ref(), &mut checker);
         let dpdk = Dpdk::check(raw.dpdk.as_ref(), &mut checker);
         let interfaces = interface::finish(interfaces);
+        if let (Some(gateway), Some(interfaces)) = (&gateway, &interfaces) {
+            gateway.check_threads(raw.gateway.as_ref(), interfaces, &mut checker);
+        }
         Some(Self {
             gateway: gateway?,
             interfaces: interfaces?,

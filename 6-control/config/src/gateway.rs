@@ -7,6 +7,7 @@ use crate::cpu_list::CpuList;
 use crate::decode::quoted;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::document::Host;
+use crate::interface::{Driver, Interface};
 use crate::name::{GatewayName, NamespaceName};
 use crate::raw::RawGateway;
 use crate::source::{Located, Span};
@@ -26,6 +27,16 @@ impl Workers {
     }
 }
 
+/// How many threads a worker has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ThreadsPerWorker {
+    /// One, which receives, works on and sends each batch.
+    One,
+    /// One for I/O and one for the pipeline.
+    #[default]
+    Two,
+}
+
 /// The gateway as a whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -38,6 +49,8 @@ pub struct Gateway {
     pub vpc_namespace: NamespaceName,
     /// How many workers; `None`: as many as the CPUs carry.
     pub workers: Option<Workers>,
+    /// How many threads each has.
+    pub threads_per_worker: ThreadsPerWorker,
     /// The CPUs of the workers; `None`: the isolated ones, or all where none is.
     pub cpus: Option<CpuList>,
 }
@@ -77,14 +90,48 @@ impl Gateway {
             let workers = checker.number("workers", workers, range, Unit::None)?;
             NonZeroU16::new(workers).map(Workers)
         });
+        let threads = match &raw.threads_per_worker {
+            None => Some(ThreadsPerWorker::default()),
+            Some(given) => {
+                checker.number("threads-per-worker", given, 1_u16..=2, Unit::None).map(|number| {
+                    if number == 1 { ThreadsPerWorker::One } else { ThreadsPerWorker::Two }
+                })
+            }
+        };
         let cpus = checker.optional(raw.cpus.as_ref(), |checker, cpus| checker.parse("cpus", cpus));
         Some(Self {
             name: name?,
             link_namespace: link?.value,
             vpc_namespace: vpc?.value,
             workers: workers?,
+            threads_per_worker: threads?,
             cpus: cpus?,
         })
+    }
+
+    /// A thread for both I/O and the pipeline needs devices that ask for no rights while it runs.
+    pub(crate) fn check_threads(
+        &self,
+        raw: Option<&Located<RawGateway>>,
+        interfaces: &[Interface],
+        checker: &mut Checker<'_>,
+    ) {
+        let given = raw.and_then(|raw| raw.value.threads_per_worker.as_ref());
+        let other = interfaces.iter().find(|interface| interface.driver != Driver::Dpdk);
+        let (ThreadsPerWorker::One, Some(given), Some(other)) =
+            (self.threads_per_worker, given, other)
+        else {
+            return;
+        };
+        checker.report(Diagnostic::new(
+            &given.span,
+            format!(
+                "`threads-per-worker` is 1, and interface `{}` is on {}",
+                other.name, other.driver
+            ),
+            "2, or `driver = \"dpdk\"` for all interfaces: the I/O thread of the others keeps a \
+             right that a pipeline must not have",
+        ));
     }
 
     pub(crate) fn to_raw(&self) -> RawGateway {
@@ -94,6 +141,8 @@ impl Gateway {
             link_namespace: text(self.link_namespace.to_string()),
             vpc_namespace: text(self.vpc_namespace.to_string()),
             workers: self.workers.map(|workers| Located::nowhere(workers.0.get().into())),
+            threads_per_worker: (self.threads_per_worker == ThreadsPerWorker::One)
+                .then(|| Located::nowhere(1)),
             cpus: self.cpus.as_ref().and_then(|cpus| text(cpus.to_string())),
         }
     }

@@ -54,7 +54,7 @@ pub use diff::{Change, ChangeKind};
 pub use document::{Config, Host, LoadError, MAX_FILE_BYTES};
 pub use dpdk::{Dpdk, MAX_DPDK_MEMORY};
 pub use firewall::{Action, Firewall, Rule, Zone};
-pub use gateway::{Gateway, MAX_WORKERS, Workers};
+pub use gateway::{Gateway, MAX_WORKERS, ThreadsPerWorker, Workers};
 pub use icmp::IcmpVersion;
 pub use interface::{AntiSpoofing, Driver, Interface, MAX_INTERFACES, Mtu};
 pub use limits::{Limits, MAX_FLOWS, MAX_TIMEOUT, Timeouts};

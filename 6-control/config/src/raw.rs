@@ -104,10 +104,14 @@ pub(crate) struct RawGateway {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255), extend("default" = "vpc"))]
     pub(crate) vpc_namespace: Optional<String>,
-    /// Pairs of an I/O thread and a pipeline thread. Default: as many as the CPUs carry.
+    /// How many workers, each an I/O thread and a pipeline thread. Default: as many as the CPUs carry.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub(crate) workers: Optional<i64>,
+    /// Threads of a worker: 2, one for I/O and one for the pipeline (default), or 1 for both, if all interfaces are on DPDK.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2), extend("default" = 2))]
+    pub(crate) threads_per_worker: Optional<i64>,
     /// CPUs of the workers, as a list of numbers and ranges: `2-5,8`. Default: the isolated CPUs,
     /// or all where none is isolated.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +128,7 @@ impl DecodeTable for RawGateway {
             link_namespace: table.optional("link-namespace"),
             vpc_namespace: table.optional("vpc-namespace"),
             workers: table.optional("workers"),
+            threads_per_worker: table.optional("threads-per-worker"),
             cpus: table.optional("cpus"),
         }
     }

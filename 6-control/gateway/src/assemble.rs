@@ -13,7 +13,8 @@ use portcullis_config::{Config, Driver};
 use portcullis_dataplane::{
     Bell, Doorbell, EVENT_CAPACITY, INJECT_CAPACITY, INQUIRIES, IdlePolicy, IoConfig, IoCounters,
     IoJob, IoLinks, IoLoop, OpenPort, PipelineCounters, PipelineJob, PipelineLinks, Receiver,
-    Sender, SteeredBy, Stop, exchange, mesh, questions, ring, trap_queue,
+    Sender, SteeredBy, Stop, WorkerJob, exchange, exchange_on_one_thread, mesh, questions, ring,
+    trap_queue,
 };
 use portcullis_drivers::af_packet::{AfPacket, AfPacketConfig, Member};
 use portcullis_drivers::{Port, PortStatus};
@@ -21,7 +22,7 @@ use portcullis_manager::{Handle, LinkSockets};
 use portcullis_os::cpus::{CpuId, CpuSet};
 use portcullis_os::links::{Link, LinkError, Links};
 use portcullis_os::netns::{self, NetnsError, NetnsHandle, run_in};
-use portcullis_os::placement::Plan;
+use portcullis_os::placement::{Pairing, Plan};
 use portcullis_os::privileges::Privileges;
 use portcullis_os::tap::{TapError, TapName};
 use portcullis_os::threads::{
@@ -163,7 +164,10 @@ impl Assembly {
         let mut bells = Vec::new();
         let mut sets = Vec::new();
         for (place, ports) in plan.workers.iter().zip(statuses) {
-            let (io, pipeline) = exchange()?;
+            let (io, pipeline) = match place.pairing {
+                Pairing::OneThread => exchange_on_one_thread()?,
+                Pairing::Siblings | Pairing::Cores | Pairing::OneCpu => exchange()?,
+            };
             let (lane, injected): (Sender<Packet>, _) = ring(INJECT_CAPACITY, pipeline.doorbell());
             bells.push(pipeline.doorbell().bell());
             bells.push(io.doorbell().bell());
@@ -226,7 +230,7 @@ impl Assembly {
             pairs.into_iter().zip(meshed).zip(&counters.workers).enumerate()
         {
             let idle = if place.shared { IdlePolicy::SHARED } else { IdlePolicy::DEDICATED };
-            let job = PipelineJob::new(
+            let pipeline = PipelineJob::new(
                 limits,
                 idle,
                 links,
@@ -236,19 +240,31 @@ impl Assembly {
                 Arc::clone(&set.pipeline),
                 Arc::clone(&set.pipeline_loop),
             );
-            let name = format!("pc-pipe-{number}");
-            let private = NamespaceChoice::Private;
-            starter.start(own(Role::Pipeline), name, &one(place.pipeline), private, job)?;
-
             let ports = open_ports(&devices, set, &mut members, (number, dpdk.as_ref()));
             let idle = if dpdk.is_some() && !place.shared { IdlePolicy::POLLING } else { idle };
             let io_config = IoConfig { idle, ..IoConfig::default() };
             let links = IoLinks { end, mesh, steering: steering.subscribe() };
             let io_loop = Arc::clone(&set.io_loop);
-            let job = IoJob::new(io_config, ports, links, stop_workers.clone(), io_loop);
-            let name = format!("pc-io-{number}");
-            let role = (Role::Io, io_privileges(config));
-            starter.start(role, name, &one(place.io), in_link.clone(), job)?;
+            let io = IoJob::new(io_config, ports, links, stop_workers.clone(), io_loop);
+            let link = in_link.clone();
+            if place.pairing == Pairing::OneThread {
+                let name = format!("pc-worker-{number}");
+                let both = WorkerJob::new(io, pipeline);
+                starter.start(own(Role::Worker), name, &one(place.pipeline), link, both)?;
+            } else {
+                let name = format!("pc-pipe-{number}");
+                let private = NamespaceChoice::Private;
+                starter.start(
+                    own(Role::Pipeline),
+                    name,
+                    &one(place.pipeline),
+                    private,
+                    pipeline,
+                )?;
+                let name = format!("pc-io-{number}");
+                let role = (Role::Io, io_privileges(config));
+                starter.start(role, name, &one(place.io), link, io)?;
+            }
         }
         let threads = starter.started;
         Ok(Self {
@@ -274,7 +290,7 @@ impl Assembly {
         let (workers, others): (Vec<_>, Vec<_>) = self
             .threads
             .into_iter()
-            .partition(|thread| matches!(thread.role, Role::Io | Role::Pipeline));
+            .partition(|thread| matches!(thread.role, Role::Io | Role::Pipeline | Role::Worker));
         let (last, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|thread| thread.role == Role::Dpdk);
         self.stop_workers.set();

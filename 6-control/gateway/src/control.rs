@@ -228,6 +228,7 @@ fn role(name: &str) -> &'static str {
     match name.trim_end_matches(|c: char| c.is_ascii_digit()) {
         "pc-io-" => "io",
         "pc-pipe-" => "pipeline",
+        "pc-worker-" => "worker",
         "pc-trap" => "trap",
         "pc-vpc" => "vpc-manager",
         _ => "control",

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use portcullis_api::Greeting;
 use portcullis_api::server::{ControlSocket, Limits, SocketError, serve};
-use portcullis_config::{Config, Host};
+use portcullis_config::{Config, Host, ThreadsPerWorker};
 use portcullis_manager::Handle;
 use portcullis_os::cpus::{CpuId, CpuSet};
-use portcullis_os::placement::{self, Plan, PlanError};
+use portcullis_os::placement::{self, Plan, PlanError, WorkerThreads};
 use portcullis_os::privileges::Privileges;
 use portcullis_os::process::{self, LockError};
 use portcullis_os::threads::{ConfineError, Role, ThreadEnd, confine_this_thread};
@@ -137,7 +137,7 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
         signals: Signals::new().map_err(system("signal handlers"))?,
         ends,
         manager: assembly.manager.clone(),
-        pulse: Pulse::new(assembly.counters.workers.clone()),
+        pulse: Pulse::new(assembly.counters.workers.clone(), worker_threads(&config)),
     };
     drop(context);
     plan.housekeeping
@@ -180,15 +180,23 @@ fn read_config() -> Result<Config, ProcessError> {
         .map_err(|report| ProcessError::Config(report.to_string()))
 }
 
+fn worker_threads(config: &Config) -> WorkerThreads {
+    match config.gateway().threads_per_worker {
+        ThreadsPerWorker::One => WorkerThreads::One,
+        ThreadsPerWorker::Two => WorkerThreads::Two,
+    }
+}
+
 fn place(config: &Config) -> Result<Plan, ProcessError> {
     let topology = Topology::of_this_machine()?;
     let gateway = config.gateway();
+    let threads = worker_threads(config);
     let allowed: CpuSet = match &gateway.cpus {
         Some(list) => list.iter().filter_map(|cpu| u16::try_from(cpu).ok()).map(CpuId).collect(),
-        None => placement::default_cpus(&topology),
+        None => placement::default_cpus(&topology, threads),
     };
     let workers = gateway.workers.map(|workers| usize::from(workers.get().get()));
-    Ok(placement::plan(&topology, &allowed, workers)?)
+    Ok(placement::plan(&topology, &allowed, workers, threads)?)
 }
 
 /// The signals that this process has handlers for.

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use portcullis_os::placement::WorkerThreads;
+
 use crate::counters::WorkerSet;
 
 /// Looks without progress until a thread counts as hung. It may have to wait that long for a CPU.
@@ -15,6 +17,7 @@ const PATIENCE: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Pulse {
     workers: Vec<WorkerSet>,
+    threads: WorkerThreads,
     seen: Vec<Seen>,
 }
 
@@ -29,6 +32,7 @@ struct Seen {
 pub(crate) enum Worker {
     Pipeline(usize),
     Io(usize),
+    Both(usize),
 }
 
 impl fmt::Display for Worker {
@@ -36,20 +40,29 @@ impl fmt::Display for Worker {
         match self {
             Self::Pipeline(number) => write!(f, "pc-pipe-{number}"),
             Self::Io(number) => write!(f, "pc-io-{number}"),
+            Self::Both(number) => write!(f, "pc-worker-{number}"),
         }
     }
 }
 
 impl Pulse {
-    pub(crate) fn new(workers: Vec<WorkerSet>) -> Self {
+    pub(crate) fn new(workers: Vec<WorkerSet>, threads: WorkerThreads) -> Self {
         let seen = vec![Seen::default(); workers.len() * 2];
-        Self { workers, seen }
+        Self { workers, threads, seen }
     }
 
     /// Looks at all counters. Answers which threads hang. To be called every second or so.
     pub(crate) fn look(&mut self) -> Vec<Worker> {
+        let threads = self.threads;
         let counts = self.workers.iter().enumerate().flat_map(|(number, worker)| {
-            [(Worker::Pipeline(number), pipeline(worker)), (Worker::Io(number), io(worker))]
+            let (one, two) = match threads {
+                WorkerThreads::One => ((Worker::Both(number), io(worker)), None),
+                WorkerThreads::Two => (
+                    (Worker::Pipeline(number), pipeline(worker)),
+                    Some((Worker::Io(number), io(worker))),
+                ),
+            };
+            std::iter::once(one).chain(two)
         });
         let looked = counts.zip(&mut self.seen).filter_map(|((worker, count), seen)| {
             let gets_on = std::mem::replace(&mut seen.count, count) != count;
@@ -84,7 +97,7 @@ mod tests {
     #[test]
     fn a_thread_whose_counters_stand_still_hangs_and_recovers_when_they_move() {
         let workers = vec![WorkerSet::default(), WorkerSet::default()];
-        let mut pulse = Pulse::new(workers.clone());
+        let mut pulse = Pulse::new(workers.clone(), WorkerThreads::Two);
         let look = |pulse: &mut Pulse, moves: &dyn Fn()| {
             workers.iter().for_each(|worker| worker.io_loop.sleeps.add(1));
             workers[0].pipeline.batches.add(1);
@@ -102,12 +115,22 @@ mod tests {
     #[test]
     fn an_io_thread_that_waits_for_its_pipeline_does_not_hang() {
         let worker = WorkerSet::default();
-        let mut pulse = Pulse::new(vec![worker.clone()]);
+        let mut pulse = Pulse::new(vec![worker.clone()], WorkerThreads::Two);
         let mut hung = vec![];
         for _ in 0..PATIENCE {
             worker.io_loop.waits.add(1);
             hung = pulse.look();
         }
         assert_eq!(hung, [Worker::Pipeline(0)]);
+    }
+
+    #[test]
+    fn a_worker_of_one_thread_hangs_as_a_whole() {
+        let worker = WorkerSet::default();
+        let mut pulse = Pulse::new(vec![worker.clone()], WorkerThreads::One);
+        let hung = (0..PATIENCE).map(|_| pulse.look()).last();
+        assert_eq!(hung, Some(vec![Worker::Both(0)]));
+        worker.io_loop.batches.add(1);
+        assert_eq!(pulse.look(), []);
     }
 }

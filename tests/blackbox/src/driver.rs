@@ -29,6 +29,12 @@ pub fn uses_dpdk() -> bool {
     driver() == Driver::Dpdk
 }
 
+/// Whether each worker of a gateway on DPDK is one thread: where `PORTCULLIS_THREADS_PER_WORKER` is 1.
+#[must_use]
+pub fn on_one_thread() -> bool {
+    uses_dpdk() && std::env::var("PORTCULLIS_THREADS_PER_WORKER").is_ok_and(|it| it == "1")
+}
+
 /// Whether fragments reach the gateway as one packet, up to the size of its driver's slots: net_af_packet has the kernel
 /// join them (PACKET_FANOUT_FLAG_DEFRAG), and there is no argument against it.
 #[must_use]

@@ -42,7 +42,7 @@ mod wait;
 pub use capture::Capture;
 pub use command::{Background, Finished};
 pub use dial::{Answer, Dial, Outcome, Reflector};
-pub use driver::{joins_fragments, largest_datagram, uses_dpdk};
+pub use driver::{joins_fragments, largest_datagram, on_one_thread, uses_dpdk};
 pub use forwarder::{AntiSpoofing, Forwarder, Gateway, Plan, Port};
 pub use frr::{Daemon, Frr};
 pub use host::{Host, link};

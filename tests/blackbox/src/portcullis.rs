@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::command::{Background, Finished, finish};
-use crate::driver::driver;
+use crate::driver::{driver, on_one_thread, uses_dpdk};
 use crate::forwarder::{AntiSpoofing, Forwarder, Plan, device};
 use crate::host::Host;
 use crate::interrupt::interrupted;
@@ -360,6 +360,9 @@ fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
     line(&format!("vpc-namespace = \"{}\"", vpc.namespace()));
     if !plan.gateway.contains("workers") {
         line("workers = 1");
+    }
+    if on_one_thread() && plan.ports.iter().all(|port| uses_dpdk() || port.dpdk.is_some()) {
+        line("threads-per-worker = 1");
     }
     line(&plan.gateway);
     for (number, port) in plan.ports.iter().enumerate() {

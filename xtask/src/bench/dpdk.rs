@@ -33,16 +33,17 @@ enum Contender {
     /// testpmd, which does nothing with frames (`io`), or swaps addresses (`macswap`).
     Testpmd(&'static str),
     L3fwd,
-    /// On these CPUs.
-    Portcullis(&'static str),
+    /// On these CPUs, with so many threads.
+    Portcullis(&'static str, u8),
 }
 
-const CONTENDERS: [(&str, Contender); 5] = [
+const CONTENDERS: [(&str, Contender); 6] = [
     ("testpmd io, CPU 1", Contender::Testpmd("io")),
     ("testpmd macswap, CPU 1", Contender::Testpmd("macswap")),
     ("l3fwd (LPM), CPU 1", Contender::L3fwd),
-    ("portcullis, both threads on CPU 1", Contender::Portcullis("1")),
-    ("portcullis, I/O on one CPU and pipeline on the other", Contender::Portcullis("0-1")),
+    ("portcullis, one thread on CPU 1", Contender::Portcullis("1", 1)),
+    ("portcullis, both threads on CPU 1", Contender::Portcullis("1", 2)),
+    ("portcullis, I/O on one CPU and pipeline on the other", Contender::Portcullis("0-1", 2)),
 ];
 
 /// Alternates between all of them, and puts them side by side.
@@ -91,7 +92,7 @@ fn measure(contender: Contender, l3fwd: &Path) -> f64 {
     frames(&host, &file);
     let from = format!("net_pcap0,rx_pcap={},infinite_rx=1", file.display());
     match contender {
-        Contender::Portcullis(cpus) => portcullis(&lab, &host, &from, cpus),
+        Contender::Portcullis(cpus, threads) => portcullis(&lab, &host, &from, (cpus, threads)),
         Contender::Testpmd(mode) => {
             let own = format!("--forward-mode={mode} --auto-start --total-num-mbufs=16384");
             peer(&lab, &host, "dpdk-testpmd", "0@0,1@1", &from, &own)
@@ -159,7 +160,7 @@ s.recv(4096)
 s.send(b'/ethdev/stats,1')
 print(json.loads(s.recv(65536))['/ethdev/stats']['opackets'])";
 
-fn portcullis(lab: &Lab, host: &Host, from: &str, cpus: &str) -> f64 {
+fn portcullis(lab: &Lab, host: &Host, from: &str, (cpus, threads): (&str, u8)) -> f64 {
     let next_hop = |n: u32| format!("10.0.2.{}", 2 + n % 200);
     let route = |n: u32| {
         format!("[[route]]\nto = \"20.{}.{}.0/24\"\nvia = [\"{}\"]\n", n >> 8, n & 255, next_hop(n))
@@ -171,7 +172,7 @@ fn portcullis(lab: &Lab, host: &Host, from: &str, cpus: &str) -> f64 {
             Port::new("out", host, &["10.0.2.1/24"]).on_dpdk("net_null0,no-rx=1"),
         ],
         release: true,
-        gateway: format!("cpus = \"{cpus}\"\nworkers = 1"),
+        gateway: format!("cpus = \"{cpus}\"\nworkers = 1\nthreads-per-worker = {threads}"),
         file: format!("[dpdk]\nhugepages = true\nmemory = {MEMORY}\n{routes}"),
         ..Plan::default()
     };

@@ -31,12 +31,12 @@ fn flood(far: &mut [MemoryPort]) {
 fn frames_wait_in_the_ports_while_the_pipeline_has_all_batches() {
     let (mut io, mut far, mut pipeline) = io_loop();
     flood(&mut far);
-    while io.turn(Instant(0)) {}
+    while io.turn(Instant(0), &mut Elsewhere) {}
     assert_eq!(pipeline.work.len(), BATCHES);
     let mut batch = pipeline.work.take().expect("a batch");
     batch.clear();
     assert!(pipeline.done.send(batch).is_ok());
-    assert!(io.turn(Instant(0)) && io.turn(Instant(0)));
+    assert!(io.turn(Instant(0), &mut Elsewhere) && io.turn(Instant(0), &mut Elsewhere));
     assert_eq!(pipeline.work.len(), BATCHES, "the batch that came home is filled again");
 }
 
@@ -46,7 +46,7 @@ fn no_port_starves_another_however_slow_the_pipeline_is() {
     flood(&mut far);
     let mut received = [0; PORTS as usize];
     for _ in 0..60 {
-        while io.turn(Instant(0)) {}
+        while io.turn(Instant(0), &mut Elsewhere) {}
         let mut batch = pipeline.work.take().expect("a batch");
         for packet in batch.drain(..) {
             received[packet.meta().rx_if.slot()] += 1;

@@ -10,7 +10,7 @@ use etherparse::PacketBuilder;
 use portcullis_dataplane::{
     Bell, Doorbell, INJECT_CAPACITY, IdlePolicy, IoConfig, IoCounters, IoLinks, IoLoop,
     PipelineCounters, PipelineLinks, PipelineLoop, Questions, Sender, Stop, TrapReceiver, exchange,
-    questions, ring, trap_queue,
+    exchange_on_one_thread, questions, ring, trap_queue,
 };
 use portcullis_drivers::Port;
 use portcullis_packet::{IfIndex, Mac, NextHopId, Packet, TxOffload, VrfId};
@@ -30,6 +30,13 @@ pub(crate) const LAN_HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub(crate) const WAN_HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub(crate) const LAN_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const WAN_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// How many threads a worker has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Threads {
+    One,
+    Two,
+}
 
 /// A running worker. Stops when dropped.
 pub(crate) struct Gateway {
@@ -52,12 +59,15 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts with these ports for [`LAN`] and [`WAN`]. The hosts' link-layer addresses are known
     /// if `neighbors` says so.
-    pub(crate) fn start(ports: Vec<Box<dyn Port>>, neighbors: bool) -> Self {
+    pub(crate) fn start(threads: Threads, ports: Vec<Box<dyn Port>>, neighbors: bool) -> Self {
         let (mut fib4, fib6) =
             (FibWriter4::new().expect("a table"), FibWriter6::new().expect("a table"));
         let snapshot = tables(&mut fib4, &fib6, neighbors);
         let mut publisher = Publisher::new(snapshot);
-        let (io_end, pipeline_end) = exchange().expect("doorbells");
+        let (io_end, pipeline_end) = match threads {
+            Threads::One => exchange_on_one_thread().expect("a doorbell"),
+            Threads::Two => exchange().expect("doorbells"),
+        };
         let doorbell = || Doorbell::new().expect("a doorbell");
         let (punt_sender, punts) = trap_queue(doorbell());
         let (asker, questions) = questions(doorbell());
@@ -94,16 +104,21 @@ impl Gateway {
             IdlePolicy::DEDICATED,
         );
         let allocations: &AtomicU64 = Box::leak(Box::default());
-        let threads = vec![
+        let counted = |work: Box<dyn FnOnce() + Send>| {
             std::thread::spawn(move || {
                 count_in(allocations);
-                io_loop.run();
-            }),
-            std::thread::spawn(move || {
-                count_in(allocations);
-                pipeline_loop.run();
-            }),
-        ];
+                work();
+            })
+        };
+        let threads = match threads {
+            Threads::One => {
+                vec![counted(Box::new(move || io_loop.run_to_completion(pipeline_loop)))]
+            }
+            Threads::Two => vec![
+                counted(Box::new(move || io_loop.run())),
+                counted(Box::new(move || pipeline_loop.run())),
+            ],
+        };
         Self {
             publisher,
             punts,

@@ -1,5 +1,17 @@
 //! I/O and pipeline threads together.
 
+/// Each of these tests twice.
+macro_rules! on_one_thread_and_on_two {
+    ($($test:ident)*) => {
+        mod one_thread {
+            $(#[test] fn $test() { super::$test(crate::gateway::Threads::One) })*
+        }
+        mod two_threads {
+            $(#[test] fn $test() { super::$test(crate::gateway::Threads::Two) })*
+        }
+    };
+}
+
 mod allocations;
 mod gateway;
 #[path = "../../../drivers/tests/support/mod.rs"]

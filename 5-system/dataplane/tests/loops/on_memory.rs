@@ -9,7 +9,8 @@ use portcullis_packet::{
 };
 
 use crate::gateway::{
-    Gateway, LAN, LAN_ADDRESS, LAN_HOST_MAC, WAN, WAN_HOST, WAN_HOST_MAC, WAN_MAC, datagram,
+    Gateway, LAN, LAN_ADDRESS, LAN_HOST_MAC, Threads, WAN, WAN_HOST, WAN_HOST_MAC, WAN_MAC,
+    datagram,
 };
 use crate::wait_until;
 
@@ -25,11 +26,12 @@ struct World {
 }
 
 impl World {
-    fn new(neighbors: bool) -> Self {
+    fn new(threads: Threads, neighbors: bool) -> Self {
         let (lan_port, lan) = pair(LAN, HOST, 1024);
         let (wan_port, wan) = pair(WAN, HOST, 1024);
         let ports = [Arc::clone(lan_port.status()), Arc::clone(wan_port.status())];
-        let gateway = Gateway::start(vec![Box::new(lan_port), Box::new(wan_port)], neighbors);
+        let gateway =
+            Gateway::start(threads, vec![Box::new(lan_port), Box::new(wan_port)], neighbors);
         Self { gateway, lan, wan, pool: Pool::new(PoolLimits { small: 0, large: 0 }), ports }
     }
 
@@ -50,9 +52,8 @@ impl World {
     }
 }
 
-#[test]
-fn frames_are_forwarded_in_their_order() {
-    let mut world = World::new(true);
+fn frames_are_forwarded_in_their_order(threads: Threads) {
+    let mut world = World::new(threads, true);
     let numbers = || (0..1000u32).map(|n| n.to_be_bytes());
     assert_eq!(world.send(numbers().map(|n| datagram(WAN_HOST, &n))), 1000);
     let received = world.receive(1000);
@@ -66,9 +67,8 @@ fn frames_are_forwarded_in_their_order() {
     assert_eq!(world.gateway.io.drops.total(), 0);
 }
 
-#[test]
-fn packets_for_the_gateway_itself_come_out_of_the_trap_queue() {
-    let mut world = World::new(true);
+fn packets_for_the_gateway_itself_come_out_of_the_trap_queue(threads: Threads) {
+    let mut world = World::new(threads, true);
     world.send(std::iter::once(datagram(LAN_ADDRESS, b"hello")));
     let mut punted = None;
     wait_until("the packet is punted", || {
@@ -81,9 +81,8 @@ fn packets_for_the_gateway_itself_come_out_of_the_trap_queue() {
     assert_eq!(packet.data(), datagram(LAN_ADDRESS, b"hello"));
 }
 
-#[test]
-fn frames_from_the_trap_thread_leave_as_they_are() {
-    let mut world = World::new(true);
+fn frames_from_the_trap_thread_leave_as_they_are(threads: Threads) {
+    let mut world = World::new(threads, true);
     for n in 0..200u8 {
         let mut packet = Packet::from_bytes(&[n; 60]);
         packet.meta_mut().tx_if = WAN;
@@ -95,9 +94,8 @@ fn frames_from_the_trap_thread_leave_as_they_are() {
     }
 }
 
-#[test]
-fn a_packet_waits_for_its_neighbour_and_leaves_when_that_is_known() {
-    let mut world = World::new(false);
+fn a_packet_waits_for_its_neighbour_and_leaves_when_that_is_known(threads: Threads) {
+    let mut world = World::new(threads, false);
     world.send([b"one", b"two"].into_iter().map(|payload| datagram(WAN_HOST, payload)));
     let mut asked = None;
     wait_until("the manager is asked", || {
@@ -111,18 +109,16 @@ fn a_packet_waits_for_its_neighbour_and_leaves_when_that_is_known() {
     assert_eq!(payloads, [b"one", b"two"]);
 }
 
-#[test]
-fn a_frame_for_a_port_that_is_not_there_is_dropped_by_name() {
+fn a_frame_for_a_port_that_is_not_there_is_dropped_by_name(threads: Threads) {
     let (lan_port, mut lan) = pair(LAN, HOST, 1024);
-    let gateway = Gateway::start(vec![Box::new(lan_port)], true);
+    let gateway = Gateway::start(threads, vec![Box::new(lan_port)], true);
     let mut pool = Pool::new(PoolLimits { small: 0, large: 0 });
     lan.transmit(&mut vec![Packet::from_bytes(&datagram(WAN_HOST, b"x"))], &mut pool);
     wait_until("the drop is counted", || gateway.io.drops.get(DropReason::TxGone) == 1);
 }
 
-#[test]
-fn every_packet_is_accounted_for_when_the_gateway_stops_under_load() {
-    let mut world = World::new(true);
+fn every_packet_is_accounted_for_when_the_gateway_stops_under_load(threads: Threads) {
+    let mut world = World::new(threads, true);
     let mut sent = 0;
     let mut received = Vec::new();
     for _ in 0..20 {
@@ -138,13 +134,22 @@ fn every_packet_is_accounted_for_when_the_gateway_stops_under_load() {
     assert_eq!(taken, wan.tx_packets.get() + wan.drops.total() + dropped);
 }
 
-#[test]
-fn a_frame_to_another_station_is_dropped_and_its_buffer_recycled() {
-    let mut world = World::new(true);
+fn a_frame_to_another_station_is_dropped_and_its_buffer_recycled(threads: Threads) {
+    let mut world = World::new(threads, true);
     let mut frame = datagram(WAN_HOST, b"x");
     frame[..6].copy_from_slice(&LAN_HOST_MAC.0);
     world.send(std::iter::repeat_n(frame, 300));
     world.send(std::iter::once(datagram(WAN_HOST, b"mine")));
     world.receive(1);
     assert_eq!(world.gateway.worker.drops.get(DropReason::NotForUs), 300);
+}
+
+on_one_thread_and_on_two! {
+    frames_are_forwarded_in_their_order
+    packets_for_the_gateway_itself_come_out_of_the_trap_queue
+    frames_from_the_trap_thread_leave_as_they_are
+    a_packet_waits_for_its_neighbour_and_leaves_when_that_is_known
+    a_frame_for_a_port_that_is_not_there_is_dropped_by_name
+    every_packet_is_accounted_for_when_the_gateway_stops_under_load
+    a_frame_to_another_station_is_dropped_and_its_buffer_recycled
 }

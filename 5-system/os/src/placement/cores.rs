@@ -46,6 +46,21 @@ pub(super) fn ranked<'a>(topology: &'a Topology, allowed: &CpuSet) -> Vec<&'a Cp
     cpus
 }
 
+/// The online CPUs among `allowed`: first the best one of each core, then the siblings of these. And of how many cores
+/// they are.
+pub(super) fn spread(topology: &Topology, allowed: &CpuSet) -> (Vec<CpuId>, usize) {
+    let mut taken = CpuSet::new();
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for cpu in ranked(topology, allowed) {
+        let has_sibling = cpu.siblings.iter().any(|sibling| taken.contains(sibling));
+        taken.insert(cpu.id);
+        if has_sibling { &mut second } else { &mut first }.push(cpu.id);
+    }
+    let cores = first.len();
+    first.append(&mut second);
+    (first, cores)
+}
+
 /// As many pairs as `allowed` has, best first: siblings of a core, then cores of one node that have
 /// only one CPU to give.
 pub(super) fn pairs(topology: &Topology, allowed: &CpuSet) -> Vec<Pair> {

@@ -14,6 +14,7 @@ impl Plan {
             (Pairing::Siblings, "pipeline and I/O on SMT siblings"),
             (Pairing::Cores, "pipeline and I/O on distinct cores (no SMT sibling to be had)"),
             (Pairing::OneCpu, "pipeline and I/O share a CPU (too few for more)"),
+            (Pairing::OneThread, "one thread for pipeline and I/O on CPUs"),
         ] {
             let places = self.places(pairing);
             if !places.is_empty() {
@@ -34,7 +35,7 @@ impl Plan {
             .filter(|worker| worker.pairing == pairing)
             .map(|worker| match pairing {
                 Pairing::Siblings | Pairing::Cores => format!("{}+{}", worker.pipeline, worker.io),
-                Pairing::OneCpu => worker.pipeline.to_string(),
+                Pairing::OneCpu | Pairing::OneThread => worker.pipeline.to_string(),
             })
             .collect();
         places.join(", ")

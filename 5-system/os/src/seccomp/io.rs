@@ -1,9 +1,10 @@
-//! The I/O thread: one packet socket per port, batches in and out.
+//! The I/O thread: one packet socket per port, batches in and out. A thread that is pipeline as well has sockets only
+//! that its devices had before.
 
 use super::{Allow, allow, allow_if};
 
-/// Calls of I/O threads.
-pub(super) const IO: &[Allow] = &[
+/// Frames by what is open.
+pub(super) const FRAMES: &[Allow] = &[
     // Frames in and out, many to a call; sendto flushes a transmit ring.
     allow(libc::SYS_recvmmsg),
     allow(libc::SYS_recvmsg),
@@ -13,6 +14,10 @@ pub(super) const IO: &[Allow] = &[
     allow(libc::SYS_sendto),
     // DPDK's net_tap.
     allow(libc::SYS_readv),
+];
+
+/// Sockets that are opened anew.
+pub(super) const SOCKETS: &[Allow] = &[
     // A device that went away and came back gets a new socket: packet sockets and no others.
     allow_if(libc::SYS_socket, 0, &[libc::AF_PACKET as u32]),
     allow(libc::SYS_bind),

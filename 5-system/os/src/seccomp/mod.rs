@@ -97,7 +97,8 @@ impl Filter {
         let compile = |source| FilterError::Compile { role, source };
         let lists: &[&[Allow]] = match role {
             Role::Pipeline => &[common::COMMON, pipeline::PIPELINE, common::SYMBOLISER],
-            Role::Io => &[common::COMMON, io::IO, common::SYMBOLISER],
+            Role::Io => &[common::COMMON, io::FRAMES, io::SOCKETS, common::SYMBOLISER],
+            Role::Worker => &[common::COMMON, io::FRAMES, common::SYMBOLISER],
             Role::Trap => &[common::COMMON, trap::TRAP, common::SYMBOLISER],
             Role::Manager => &[common::COMMON, manager::MANAGER, common::SYMBOLISER],
             Role::Control => &[common::COMMON, control::CONTROL],
@@ -105,7 +106,7 @@ impl Filter {
             Role::Dpdk => &[common::COMMON, dpdk::DPDK, common::SYMBOLISER],
         };
         let soft = match role {
-            Role::Pipeline | Role::Io | Role::Trap | Role::Manager => Some(
+            Role::Pipeline | Role::Io | Role::Worker | Role::Trap | Role::Manager => Some(
                 program(
                     &[common::SYMBOLISER],
                     SeccompAction::Allow,
@@ -116,9 +117,12 @@ impl Filter {
             Role::Control | Role::Supervisor | Role::Dpdk => None,
         };
         let otherwise = match role {
-            Role::Pipeline | Role::Io | Role::Trap | Role::Manager | Role::Control => {
-                SeccompAction::KillProcess
-            }
+            Role::Pipeline
+            | Role::Io
+            | Role::Worker
+            | Role::Trap
+            | Role::Manager
+            | Role::Control => SeccompAction::KillProcess,
             // The one must live to tidy up, the other is other people's code.
             Role::Supervisor | Role::Dpdk => SeccompAction::Errno(libc::EPERM as u32),
         };

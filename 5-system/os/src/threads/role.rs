@@ -12,6 +12,8 @@ pub enum Role {
     Io,
     /// Network functions on batches.
     Pipeline,
+    /// Both of these, on devices that need no rights once they are open.
+    Worker,
     /// Frames between the pipelines and the taps.
     Trap,
     /// vpc-manager: rtnetlink in, snapshots out.
@@ -26,9 +28,10 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Io,
         Self::Pipeline,
+        Self::Worker,
         Self::Trap,
         Self::Manager,
         Self::Control,
@@ -46,7 +49,7 @@ impl Role {
             Self::Manager => Privileges::NET_ADMIN,
             Self::Supervisor => Privileges::SYS_ADMIN.with(Privileges::NET_ADMIN),
             Self::Dpdk => Privileges::NET_ADMIN.with(Privileges::NET_RAW),
-            Self::Pipeline | Self::Trap | Self::Control => Privileges::NONE,
+            Self::Pipeline | Self::Worker | Self::Trap | Self::Control => Privileges::NONE,
         }
     }
 }
@@ -56,6 +59,7 @@ impl fmt::Display for Role {
         f.pad(match self {
             Self::Io => "io",
             Self::Pipeline => "pipeline",
+            Self::Worker => "worker",
             Self::Trap => "trap",
             Self::Manager => "manager",
             Self::Control => "control",

@@ -3,3 +3,4 @@
 mod coming_and_going;
 mod memif;
 mod mixed;
+mod one_thread;

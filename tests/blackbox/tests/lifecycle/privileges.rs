@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
-use portcullis_blackbox::{Forwarder, Host, Lab, Pair, PairOptions, Task, tasks, uses_dpdk};
+use portcullis_blackbox::{
+    Forwarder, Host, Lab, Pair, PairOptions, Task, on_one_thread, tasks, uses_dpdk,
+};
 
 const NET_ADMIN: u64 = 1 << 12;
 const NET_RAW: u64 = 1 << 13;
@@ -65,10 +67,20 @@ const DPDK: [Line; 3] = [
     },
 ];
 
+/// A worker that is one thread, in the place of both.
+const ONE_THREAD: Line =
+    Line { name: "pc-worker-", per_worker: Some(1), namespace: Namespace::Link, may: 0, must: 0 };
+
 fn table() -> Vec<Line> {
     let with_dpdk = uses_dpdk();
     let others = TABLE.into_iter().filter(|line| !with_dpdk || line.name != "pc-io-");
-    others.chain(DPDK.into_iter().filter(|_| with_dpdk)).collect()
+    let all = others.chain(DPDK.into_iter().filter(|_| with_dpdk));
+    if on_one_thread() {
+        let of_two = ["pc-io-", "pc-pipe-"];
+        all.filter(|line| !of_two.contains(&line.name)).chain([ONE_THREAD]).collect()
+    } else {
+        all.collect()
+    }
 }
 
 /// The main thread and its helpers, whatever they are called.
@@ -124,6 +136,10 @@ fn check(workers: usize) {
         task.cpus.parse::<u32>().unwrap_or_else(|_| panic!("{name} may run on {}", task.cpus))
     };
     for worker in 0..workers {
+        if on_one_thread() {
+            cpu(&format!("pc-worker-{worker}"));
+            continue;
+        }
         let pair = (cpu(&format!("pc-io-{worker}")), cpu(&format!("pc-pipe-{worker}")));
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         assert!(cpus < 2 * workers || pair.0 != pair.1, "worker {worker} has one CPU of {cpus}");

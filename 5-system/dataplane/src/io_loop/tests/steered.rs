@@ -136,7 +136,7 @@ impl World {
     /// port. True if there was anything to do.
     fn turn(&mut self, worker: usize) -> bool {
         let one = &mut self.workers[worker];
-        let worked = one.io.turn(Instant(0));
+        let worked = one.io.turn(Instant(0), &mut Elsewhere);
         one.pipe(|packet| {
             packet.meta_mut().tx_if = IfIndex(worker as u16);
             packet.meta_mut().verdict = Verdict::Transmit;
@@ -227,8 +227,8 @@ fn a_packet_keeps_what_is_known_about_it() {
         portcullis_packet::Offload { needs_csum: true, csum_start: 34, ..Default::default() };
     packet.meta_mut().offload = offload;
     world.workers[0].far.transmit(&mut vec![packet], &mut world.pool);
-    world.workers[0].io.turn(Instant(0));
-    world.workers[1].io.turn(Instant(0));
+    world.workers[0].io.turn(Instant(0), &mut Elsewhere);
+    world.workers[1].io.turn(Instant(0), &mut Elsewhere);
     let batch = world.workers[1].pipeline.work.take().expect("handed over");
     let meta = batch.first().expect("one").meta();
     assert_eq!((meta.rx_if, meta.offload, meta.verdict), (IfIndex(0), offload, Verdict::Pending));
@@ -283,15 +283,15 @@ fn neither_ports_nor_peers_starve_each_other() {
     // Worker 0 has more than enough from everywhere, and its pipeline takes one batch at a time.
     for _ in 0..20 {
         for worker in [1, 2] {
-            world.workers[worker].io.turn(Instant(0));
+            world.workers[worker].io.turn(Instant(0), &mut Elsewhere);
         }
     }
     let mut came = [0; 3];
     for _ in 0..60 {
         for worker in [1, 2] {
-            world.workers[worker].io.turn(Instant(0));
+            world.workers[worker].io.turn(Instant(0), &mut Elsewhere);
         }
-        while world.workers[0].io.turn(Instant(0)) {}
+        while world.workers[0].io.turn(Instant(0), &mut Elsewhere) {}
         let one = &mut world.workers[0].pipeline;
         let mut batch = one.work.take().expect("a batch");
         for packet in batch.drain(..) {
@@ -331,7 +331,7 @@ fn pools_stay_as_full_as_they_were_and_nothing_is_allocated() {
 fn a_packet_that_is_to_go_once_more_goes_to_the_worker_that_has_its_flow() {
     let mut world = World::new(2, 0, 0);
     world.send(0, 0, 1);
-    world.workers[0].io.turn(Instant(0));
+    world.workers[0].io.turn(Instant(0), &mut Elsewhere);
     world.workers[0].pipe(|packet| {
         packet.data_mut()[0] = 1;
         packet.meta_mut().hairpin = 77;
@@ -351,8 +351,8 @@ fn a_packet_that_is_to_go_once_more_at_home_is_in_the_next_batch() {
         world.send(0, 0, number);
     }
     let again = |packet: &mut Packet| packet.meta_mut().verdict = Verdict::Again;
-    world.workers[0].io.turn(Instant(0));
-    world.workers[0].io.turn(Instant(0));
+    world.workers[0].io.turn(Instant(0), &mut Elsewhere);
+    world.workers[0].io.turn(Instant(0), &mut Elsewhere);
     assert!(world.workers[0].pipe(again));
     world.settle();
     let seen: Vec<_> = world.workers[0].seen.drain(..).collect();
@@ -361,7 +361,7 @@ fn a_packet_that_is_to_go_once_more_at_home_is_in_the_next_batch() {
     // No steering, or nobody else: the same.
     world.steering.publish(None);
     world.send(0, 1, 7);
-    world.workers[0].io.turn(Instant(0));
+    world.workers[0].io.turn(Instant(0), &mut Elsewhere);
     assert!(world.workers[0].pipe(again));
     world.settle();
     assert_eq!(world.workers[0].seen, [(1, 7), (1, 7)]);
@@ -374,7 +374,7 @@ fn a_packet_that_is_to_go_once_more_and_finds_no_room_is_dropped_by_name() {
         world.send(0, 0, number);
     }
     let turn = |world: &mut World| {
-        let worked = world.workers[0].io.turn(Instant(0));
+        let worked = world.workers[0].io.turn(Instant(0), &mut Elsewhere);
         world.workers[0].pipe(|packet| {
             packet.data_mut()[0] = 1;
             packet.meta_mut().verdict = Verdict::Again;
@@ -390,14 +390,14 @@ fn a_packet_that_is_to_go_once_more_and_finds_no_room_is_dropped_by_name() {
     for number in 0..4000 {
         world.send(1, 1, number);
     }
-    while world.workers[1].io.turn(Instant(0)) {}
+    while world.workers[1].io.turn(Instant(0), &mut Elsewhere) {}
     let extra = (0..BATCH + 3).map(|_| {
         let mut packet = Packet::from_bytes(&frame(1, 0));
         packet.meta_mut().verdict = Verdict::Again;
         packet
     });
     assert!(world.workers[1].pipeline.extra.send(extra.collect()).is_ok());
-    world.workers[1].io.turn(Instant(0));
+    world.workers[1].io.turn(Instant(0), &mut Elsewhere);
     assert_eq!(world.workers[1].counters.drops.get(DropReason::HandoverFull), 3);
 }
 
@@ -405,11 +405,11 @@ fn a_packet_that_is_to_go_once_more_and_finds_no_room_is_dropped_by_name() {
 fn who_is_handed_something_does_not_fall_asleep_over_it() {
     let mut world = World::new(2, 0, 0);
     world.send(0, 1, 7);
-    world.workers[0].io.turn(Instant(0));
-    world.workers[1].io.sleep(Instant(0));
+    world.workers[0].io.turn(Instant(0), &mut Elsewhere);
+    world.workers[1].io.sleep(Instant(0), &mut Elsewhere);
     assert_eq!(world.workers[1].counters.sleeps.get(), 0);
     world.settle();
-    world.workers[1].io.sleep(Instant(0));
+    world.workers[1].io.sleep(Instant(0), &mut Elsewhere);
     assert_eq!(world.workers[1].counters.sleeps.get(), 1);
 }
 
