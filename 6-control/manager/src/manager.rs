@@ -3,6 +3,7 @@
 //! One task on a runtime of one thread. It may block on nothing but the runtime's own wait: sockets
 //! are read until they are empty, requests are answered while they are being sent.
 
+use std::collections::HashSet;
 use std::future;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -281,8 +282,16 @@ impl Core {
             return;
         }
         let now = self.now();
+        let mut accepted = HashSet::new();
         for request in self.configuration.requests(&self.mirror, now, possible) {
-            self.ask(Side::Tap, &request);
+            if self.ask(Side::Tap, &request)
+                && let Request::SetRoute { route, .. } = request
+            {
+                accepted.insert(route.to);
+            }
+        }
+        if !accepted.is_empty() {
+            self.configuration.accepted(&accepted);
         }
     }
 

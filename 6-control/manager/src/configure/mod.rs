@@ -13,7 +13,7 @@ mod retry;
 mod tests;
 mod withdrawn;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ipnet::IpNet;
 use portcullis_packet::Instant;
@@ -31,11 +31,13 @@ use crate::rib::RibRoute;
 struct Wanted {
     route: StaticRoute,
     retry: Retry,
+    /// The kernel has taken it, and has not announced it yet.
+    accepted: bool,
 }
 
 impl Wanted {
     fn new(route: StaticRoute) -> Self {
-        Self { route, retry: Retry::new() }
+        Self { route, retry: Retry::new(), accepted: false }
     }
 }
 
@@ -97,16 +99,25 @@ impl Configuration {
             let tap = |interface| mirror.ports.tap_index(interface);
             let Some(route) = wanted.route.on_taps(tap) else { continue };
             let set = is_set(mirror, &route);
-            if set || possible {
+            if set || possible && !wanted.accepted {
                 wanted.retry.reset();
             }
             if set || !wanted.retry.is_due(now) {
+                wanted.accepted &= !set;
                 continue;
             }
+            wanted.accepted = false;
             let replace = !ours(mirror, route.to).is_empty();
             requests.push(Request::SetRoute { route, replace });
         }
         requests
+    }
+
+    /// The kernel has taken the routes to these, which [`Self::requests`] asked for.
+    pub(crate) fn accepted(&mut self, destinations: &HashSet<IpNet>) {
+        for wanted in &mut self.routes {
+            wanted.accepted |= destinations.contains(&wanted.route.to);
+        }
     }
 
     fn raise_loopback(&self, mirror: &Mirror, requests: &mut Vec<Request>) {

@@ -91,6 +91,29 @@ fn a_route_that_is_refused_is_tried_less_and_less_often_and_at_once_when_it_may_
 }
 
 #[test]
+fn a_route_that_the_kernel_has_taken_is_not_asked_for_again_before_it_is_announced() {
+    let mut mirror = mirror(&[]);
+    let mut configuration = Configuration::new(vec![
+        wanted("198.51.100.0/24", "10.0.0.2"),
+        wanted("203.0.113.0/24", "10.0.0.2"),
+    ]);
+    let mut asked = |mirror: &Mirror, now: u64, accept: &[&str]| {
+        let asked = configuration.requests(mirror, at(now), true).len();
+        let accept = accept.iter().map(|to| to.parse().expect("a network")).collect();
+        configuration.accepted(&accept);
+        asked
+    };
+    assert_eq!(asked(&mirror, 1, &["198.51.100.0/24"]), 2);
+    assert_eq!(asked(&mirror, 1, &[]), 1, "that which it refused");
+    let there = route("198.51.100.0/24", "10.0.0.2");
+    mirror.handle(Event::Route(there.clone(), Placement::First), Origin::Announced);
+    assert_eq!(asked(&mirror, 1, &[]), 1);
+    mirror.handle(Event::RouteGone(there), Origin::Announced);
+    assert_eq!(asked(&mirror, 1, &["198.51.100.0/24"]), 2, "gone: at once");
+    assert_eq!(asked(&mirror, 3, &[]), 2, "never announced: after a while");
+}
+
+#[test]
 fn a_route_that_is_there_is_left_alone_and_one_that_says_something_else_is_replaced() {
     let mut mirror = mirror(&[]);
     let there = route("198.51.100.0/24", "10.0.0.2");
