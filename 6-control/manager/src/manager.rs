@@ -317,8 +317,10 @@ impl Core {
         let now = self.now();
         for _ in 0..RESOLVE_BATCH {
             let Some((interface, address)) = queue.pop() else { return false };
-            if let Some(key) = self.asked.wanted(&self.mirror, interface, address, now) {
-                self.ask(Side::Tap, &Request::Probe(key));
+            if let Some(request) = self.asked.wanted(&self.mirror, interface, address, now)
+                && !self.ask(Side::Tap, &request)
+            {
+                self.asked.has_entry(interface, address);
             }
         }
         true
@@ -341,6 +343,8 @@ impl Core {
             Err(refused) if matches!(request, Request::AddAddress { .. }) && refused.exists() => {
                 true
             }
+            // Somebody else has begun, or has set it by hand.
+            Err(refused) if matches!(request, Request::Resolve(_)) && refused.exists() => false,
             Err(refused)
                 if matches!(request, Request::RemoveAddress(_) | Request::RemoveRoute(_))
                     && refused.is_gone() =>

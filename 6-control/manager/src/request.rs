@@ -45,7 +45,10 @@ pub(crate) enum Request {
     },
     /// Remove a route as the kernel reported it.
     RemoveRoute(Route),
-    /// Behave as if a packet had to be sent to this neighbour: find it, or confirm it.
+    /// Look for this neighbour, as for a packet to it, unless there is an entry for it.
+    Resolve(NeighborKey),
+    /// Behave as if a packet had to be sent to this neighbour: find it, or confirm it. The kernel takes one for it
+    /// that was set by hand for one that it may forget (`NTF_USE` clears `NUD_PERMANENT`).
     Probe(NeighborKey),
 }
 

@@ -189,7 +189,11 @@ fn next_hop(mirror: &Mirror, path: &Path, weight: Weight) -> (bool, NextHopRow) 
         _ if !port.is_some_and(|port| port.is_usable()) => NextHopState::Down,
         (Some(interface), Some(gateway)) => {
             let neighbor = mirror.neighbor_state(interface, gateway);
-            if neighbor.is_usable() { NextHopState::Resolved } else { NextHopState::Unresolved }
+            if neighbor.is_some_and(NeighborState::is_usable) {
+                NextHopState::Resolved
+            } else {
+                NextHopState::Unresolved
+            }
         }
         (Some(_) | None, _) => NextHopState::Resolved,
     };

@@ -326,11 +326,15 @@ impl Mirror {
         NextHop::Forward(Adjacency::new(interface, mtu, mac, port.mac()))
     }
 
-    /// State of a neighbour.
-    pub(crate) fn neighbor_state(&self, interface: IfIndex, address: IpAddr) -> NeighborState {
+    /// State of a neighbour that the kernel has an entry for.
+    pub(crate) fn neighbor_state(
+        &self,
+        interface: IfIndex,
+        address: IpAddr,
+    ) -> Option<NeighborState> {
         let key = self.ports.tap_index(interface).map(|index| NeighborKey { index, address });
         let neighbor = key.and_then(|key| self.neighbors.get(address).get(&key));
-        neighbor.map_or(NeighborState::None, |neighbor| neighbor.state)
+        neighbor.map(|neighbor| neighbor.state)
     }
 
     /// All neighbours on the gateway's interfaces.

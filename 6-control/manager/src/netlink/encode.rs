@@ -96,7 +96,8 @@ impl Encoder {
             }
             Request::SetRoute { route, replace } => self.set_route(route, *replace, sequence),
             Request::RemoveRoute(route) => self.remove_route(route, sequence),
-            Request::Probe(key) => self.probe(*key, sequence),
+            Request::Resolve(key) => self.probe(*key, libc::NLM_F_EXCL, sequence),
+            Request::Probe(key) => self.probe(*key, 0, sequence),
         }
         self.finish()
     }
@@ -215,8 +216,8 @@ impl Encoder {
         }
     }
 
-    fn probe(&mut self, key: NeighborKey, sequence: u32) {
-        self.start(libc::RTM_NEWNEIGH, libc::NLM_F_ACK | libc::NLM_F_CREATE, sequence);
+    fn probe(&mut self, key: NeighborKey, flags: i32, sequence: u32) {
+        self.start(libc::RTM_NEWNEIGH, libc::NLM_F_ACK | libc::NLM_F_CREATE | flags, sequence);
         self.bytes.extend([family(key.address), 0, 0, 0]);
         self.u32(key.index.0);
         self.bytes.extend(libc::NUD_NONE.to_ne_bytes());

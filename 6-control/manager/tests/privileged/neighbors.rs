@@ -84,7 +84,10 @@ fn a_worker_that_asks_for_a_neighbour_makes_the_kernel_look_for_it() {
     let pop = move || taken.lock().unwrap().pop_front();
     let resolve = Some(Resolve { queue: Box::new(pop), doorbell });
     let mut world = World::start(Options { resolve, ..Options::default() });
-    for address in ["10.0.0.7", "2001:db8::7"] {
+    // The kernel would forget an entry set by hand that it is asked to use.
+    let by_hand = ["lladdr", "02:00:00:00:00:08", "nud", "permanent"];
+    world.ground.in_vpc(&[&["neigh", "add", "10.0.0.8", "dev", "wan"], &by_hand[..]].concat());
+    for address in ["10.0.0.8", "10.0.0.7", "2001:db8::7"] {
         queue.lock().unwrap().push_back((WAN, address.parse().unwrap()));
     }
     rustix::io::write(&ring, &1_u64.to_ne_bytes()).unwrap();
@@ -95,4 +98,6 @@ fn a_worker_that_asks_for_a_neighbour_makes_the_kernel_look_for_it() {
         };
         asked("10.0.0.7") && asked("2001:db8::7")
     });
+    let kept = world.ground.show_vpc(&["neigh", "show", "10.0.0.8", "dev", "wan"]);
+    assert!(kept.contains("02:00:00:00:00:08 PERMANENT"), "{kept}");
 }

@@ -17,7 +17,9 @@ impl Kernel {
                 Some(self.add_address(*index, *net, Protocol::OURS))
             }
             Request::RemoveAddress(address) => self.remove_address(address.index, address.net),
-            Request::SetLink { .. } | Request::Probe(_) => panic!("{request:?}"),
+            Request::SetLink { .. } | Request::Resolve(_) | Request::Probe(_) => {
+                panic!("{request:?}")
+            }
         }
     }
 
