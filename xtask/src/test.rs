@@ -23,7 +23,7 @@ const STEPS: &[Step] = &[
     ),
     ("build", "", &["build", "--quiet", "--workspace", "--all-targets", DPDK]),
     // Under every order of loads and stores that the memory model allows: how tables are published; how a device is
-    // stopped that threads poll, and how one that sleeps is woken.
+    // stopped that threads poll, how one that sleeps is woken, and how buffers are handed over.
     ("model", "", &["run", "--quiet", "--release", "--manifest-path", "2-tables/loom/Cargo.toml"]),
     (
         "model of threads",
