@@ -213,7 +213,7 @@ impl IoLoop {
         let received = self.receive();
         let woken_by_port = std::mem::take(&mut self.woken_by_port);
         self.barren = woken_by_port && received.from_ports == 0;
-        let partner_worked = partner.turn(now);
+        let partner_worked = partner.work(now);
         let finished = self.finish();
         self.mesh.send(&mut self.pool);
         self.pool.return_strangers();
@@ -419,7 +419,7 @@ impl IoLoop {
             && now < end
         {
             let received = self.receive().from_workers;
-            partner.turn(now);
+            partner.work(now);
             let finished = self.finish();
             let is_empty = self.again.is_empty() && self.mesh.is_at_its_end();
             if is_empty && self.end.is_all_home() {

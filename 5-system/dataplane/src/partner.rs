@@ -7,7 +7,7 @@ use portcullis_packet::Instant;
 /// The pipeline, seen from the I/O loop that has its thread.
 pub(crate) trait Partner {
     /// Works on what there is. True if there was anything to do.
-    fn turn(&mut self, now: Instant) -> bool;
+    fn work(&mut self, now: Instant) -> bool;
 
     /// A last look, after the doorbell was armed and before the thread sleeps. For how long it may; `None` if there is
     /// something to do. After `Some`, [`Self::wakes`] follows.
@@ -22,7 +22,7 @@ pub(crate) struct Elsewhere;
 
 impl Partner for Elsewhere {
     #[inline]
-    fn turn(&mut self, _now: Instant) -> bool {
+    fn work(&mut self, _now: Instant) -> bool {
         false
     }
 

@@ -275,10 +275,10 @@ impl PipelineLoop {
 
 impl Partner for PipelineLoop {
     /// All batches that the I/O loop has received.
-    fn turn(&mut self, now: Instant) -> bool {
-        let mut worked = Self::turn(self, now);
+    fn work(&mut self, now: Instant) -> bool {
+        let mut worked = self.turn(now);
         while !self.links.end.work.is_empty() {
-            worked |= Self::turn(self, now);
+            worked |= self.turn(now);
         }
         worked
     }
