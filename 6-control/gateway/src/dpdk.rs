@@ -18,6 +18,7 @@ use portcullis_dpdk::{
 use portcullis_drivers::{Port, PortState, PortStatus};
 use portcullis_manager::{DeviceChange, DeviceReport, DeviceReports, ForeignDevices};
 use portcullis_os::cpus::CpuSet;
+use portcullis_os::links::{LinkIndex, Links};
 use portcullis_os::privileges::Privileges;
 use portcullis_os::threads::{Job, JobError, Role, SystemThreads, Threads};
 use portcullis_packet::{HEADROOM, IfIndex, Mac, TxOffload};
@@ -156,6 +157,8 @@ struct Place {
     interface: IfIndex,
     name: String,
     devargs: String,
+    /// The kernel's device below it, if there is one, and its number when it was taken into use.
+    kernel: Option<(String, LinkIndex)>,
     setup: DeviceSetup,
     /// Bytes that a buffer for its frames should have.
     room: u16,
@@ -173,6 +176,8 @@ struct Place {
 /// The work of `pc-dpdk`.
 pub(crate) struct DpdkJob {
     eal: EalConfig,
+    /// The kernel's devices in `link`.
+    links: Option<Links>,
     places: Vec<Place>,
     ready: SyncSender<Result<Vec<(IfIndex, Found)>, DpdkError>>,
     wishes: Receiver<(IfIndex, DeviceChange)>,
@@ -199,6 +204,7 @@ impl DpdkJob {
                 interface: IfIndex(slot as u16),
                 name: interface.name.to_string(),
                 devargs: arguments.as_str().to_owned(),
+                kernel: interface.device.kernel().map(|name| (name.to_string(), LinkIndex(0))),
                 setup: DeviceSetup {
                     workers,
                     mtu: interface.mtu.get(),
@@ -225,7 +231,7 @@ impl DpdkJob {
             arguments: config.dpdk().eal_arguments.clone(),
         };
         let (ready, receiver) = sync_channel(1);
-        (Self { eal, places, ready, wishes, stop }, receiver)
+        (Self { eal, links: None, places, ready, wishes, stop }, receiver)
     }
 
     fn bring_up(&mut self) -> Result<(Eal, Pools), DpdkError> {
@@ -243,7 +249,7 @@ impl DpdkJob {
         }
         let mut pools = self.pools();
         for place in &mut self.places {
-            if let Err(error) = place.open(&mut pools) {
+            if let Err(error) = place.open(&mut pools, &mut self.links) {
                 error!("interface {}: {error}; it is tried again every second", place.name);
             }
         }
@@ -284,6 +290,7 @@ impl DpdkJob {
 
 impl Job for DpdkJob {
     fn open(&mut self) -> Result<(), JobError> {
+        self.links = Some(Links::open()?);
         Ok(())
     }
 
@@ -300,7 +307,7 @@ impl Job for DpdkJob {
             while !self.stop.is_set() {
                 let now = Instant::now();
                 for place in &mut self.places {
-                    place.look_after(&mut pools, now);
+                    place.look_after(&mut pools, &mut self.links, now);
                 }
                 match self.wishes.recv_timeout(LOOK) {
                     Ok((interface, change)) => self.change(interface, change),
@@ -354,7 +361,12 @@ impl Pools {
 
 impl Place {
     /// Gets the device and leaves its ports for their threads.
-    fn open(&mut self, pools: &mut Pools) -> Result<(), PlaceError> {
+    fn open(&mut self, pools: &mut Pools, links: &mut Option<Links>) -> Result<(), PlaceError> {
+        if let Some((name, index)) = &mut self.kernel
+            && let Some(Some(link)) = links.as_mut().and_then(|links| links.look_for(name).ok())
+        {
+            *index = link.index;
+        }
         let mut device = Device::probe(&self.devargs)?;
         let pool = pools.of(device.numa_node())?;
         device.start(self.setup, pool)?;
@@ -410,10 +422,22 @@ impl Place {
         self.report();
     }
 
-    fn look_after(&mut self, pools: &mut Pools, now: Instant) {
+    /// Whether the kernel's device below it is there no more, or another one of its name.
+    fn has_lost_its_device(&self, links: &mut Option<Links>) -> bool {
+        let (Some((name, index)), Some(links)) = (&self.kernel, links) else { return false };
+        match links.look_for(name) {
+            Ok(there) => there.is_none_or(|link| link.index != *index),
+            // Nothing is known.
+            Err(_) => false,
+        }
+    }
+
+    fn look_after(&mut self, pools: &mut Pools, links: &mut Option<Links>, now: Instant) {
+        let is_lost = self.device.is_some() && self.has_lost_its_device(links);
         if let Some(device) = &mut self.device {
             let link = device.look();
-            let state = device.seen().map_or(PortState::Gone, PortStatus::state);
+            let seen = device.seen().map_or(PortState::Gone, PortStatus::state);
+            let state = if is_lost { PortState::Gone } else { seen };
             if state != self.state {
                 self.state = state;
                 match (state, link) {
@@ -432,7 +456,7 @@ impl Place {
             }
         } else if now >= self.retry_at {
             self.retry_at = now + RETRY;
-            if quietly(|| self.open(pools)).is_ok() {
+            if quietly(|| self.open(pools, links)).is_ok() {
                 info!("interface {}: its device is there", self.name);
             }
         }

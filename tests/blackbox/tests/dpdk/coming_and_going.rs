@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_blackbox::{Forwarder, Gateway, Lab, Plan, Port, Portcullis, wait_until};
+use portcullis_blackbox::{Forwarder, Gateway, Lab, Plan, Port, Portcullis, link, wait_until};
 
 #[test]
 fn without_the_huge_pages_that_it_is_to_have_it_does_not_start_and_says_why() {
@@ -49,4 +49,41 @@ fn a_device_that_fails_to_start_is_an_error_and_comes_when_it_can() {
     wait_until("it is there", Duration::from_secs(20), || late(&gateway)["carrier"] == true);
     wait_until("its frames came in", Duration::from_secs(10), || late(&gateway)["rx_packets"] == 5);
     assert!(gateway.portcullis().log().contains("interface late: its device is there"));
+}
+
+#[test]
+fn a_kernels_device_that_is_made_anew_is_taken_into_use() {
+    let lab = Lab::new("a_kernels_device_that_is_made_anew_is_taken_into_use");
+    let (near, far) = (lab.host("near"), lab.host("far"));
+    let plan = Plan {
+        ports: vec![
+            Port::new("lan", &near, &["10.1.0.1/24"]).on_dpdk("net_af_packet0,iface=eth1"),
+            Port::new("wan", &far, &["10.2.0.1/24"]).on_dpdk("net_af_packet1,iface=eth2"),
+        ],
+        ..Plan::default()
+    };
+    let mut gateway = Gateway::start(&lab, Forwarder::Portcullis, &plan);
+    near.configure("eth0", &["10.1.0.2/24"]);
+    near.run("ip route add default via 10.1.0.1");
+    let plug_in = || {
+        far.configure("eth0", &["10.2.0.2/24"]);
+        far.run("ip route add default via 10.2.0.1");
+    };
+    plug_in();
+    near.reaches_within(Duration::from_secs(10), "10.2.0.2");
+    for _ in 0..2 {
+        far.run("ip link delete eth0");
+        let carrier = |gateway: &Gateway| {
+            let rows = gateway.show("interfaces").unwrap_or_default();
+            rows.iter().any(|row| row["name"] == "wan" && row["carrier"] == true)
+        };
+        wait_until("it is gone", Duration::from_secs(5), || !carrier(&gateway));
+        near.reaches_within(Duration::from_secs(5), "10.1.0.1");
+        link((&gateway.portcullis().link, "eth2"), (&far, "eth0"));
+        plug_in();
+        near.reaches_within(Duration::from_secs(10), "10.2.0.2");
+    }
+    let log = gateway.portcullis().log();
+    assert_eq!(log.matches("interface wan: its device is gone").count(), 2, "{log}");
+    assert_eq!(gateway.portcullis().stop().code(), Some(0));
 }
