@@ -25,8 +25,6 @@ impl Privileges {
     pub const SYS_RAWIO: Self = Self(CapabilitySet::SYS_RAWIO);
     /// Lock memory, for devices that reach into it.
     pub const IPC_LOCK: Self = Self(CapabilitySet::IPC_LOCK);
-    /// Load programs into the kernel, as AF_XDP needs one.
-    pub const BPF: Self = Self(CapabilitySet::BPF);
     /// Make, enter and leave namespaces, and move devices between them.
     pub const SYS_ADMIN: Self = Self(CapabilitySet::SYS_ADMIN);
 

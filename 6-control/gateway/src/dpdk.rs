@@ -145,8 +145,9 @@ fn privileges(config: &Config) -> Privileges {
             keeps = keeps.with(Privileges::IPC_LOCK);
         }
         if is("net_af_xdp") {
-            // It loads a program, and pins the memory that it shares with the kernel.
-            keeps = keeps.with(Privileges::BPF).with(Privileges::IPC_LOCK);
+            // It loads a program, asks the kernel for it by its number (BPF_PROG_GET_FD_BY_ID, which CAP_BPF
+            // does not allow), and pins the memory that it shares with the kernel.
+            keeps = keeps.with(Privileges::SYS_ADMIN).with(Privileges::IPC_LOCK);
         }
     }
     keeps

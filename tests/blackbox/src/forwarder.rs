@@ -221,6 +221,8 @@ fn wires(host: &Host, forwarder: Forwarder, plan: &Plan) {
     for (number, port) in plan.ports.iter().enumerate() {
         let device = match &port.dpdk {
             None => device(forwarder, number, port),
+            // net_tap's `iface` is one that it makes itself.
+            Some(arguments) if !arguments.starts_with("net_af_") => continue,
             Some(arguments) => {
                 match arguments.split(',').find_map(|it| it.strip_prefix("iface=")) {
                     Some(device) => device.to_owned(),

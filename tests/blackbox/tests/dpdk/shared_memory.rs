@@ -1,4 +1,4 @@
-//! Interfaces on net_memif: shared memory with another process, which has the wires to the hosts.
+//! Interfaces on net_memif and net_vhost: shared memory with another process, which has the wires to the hosts.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,16 @@ use portcullis_blackbox::{
     Background, Forwarder, Gateway, Host, Lab, Plan, Port, link, wait_until,
 };
 
+/// A kind of device, and its two ends.
+#[derive(Clone, Copy)]
+enum Kind {
+    Memif,
+    /// The other end is a virtio device, as a guest has it.
+    Vhost,
+}
+
 struct Layout {
+    kind: Kind,
     near: Host,
     devices: Host,
     lab: Lab,
@@ -25,15 +34,34 @@ impl Drop for Sockets {
 }
 
 fn sockets(lab: &Lab) -> PathBuf {
-    std::env::temp_dir().join(format!("{}-memif", lab.prefix()))
+    std::env::temp_dir().join(format!("{}-shared", lab.prefix()))
 }
 
-fn memif(lab: &Lab, number: usize, role: &str) -> String {
-    let socket = sockets(lab).join(number.to_string());
-    format!("net_memif{number},role={role},socket={},socket-abstract=no", socket.display())
+impl Kind {
+    /// The device of the gateway.
+    fn own(self, lab: &Lab, number: usize) -> String {
+        let socket = sockets(lab).join(number.to_string()).display().to_string();
+        match self {
+            Self::Memif => {
+                format!("net_memif{number},role=server,socket={socket},socket-abstract=no")
+            }
+            Self::Vhost => format!("net_vhost{number},iface={socket}"),
+        }
+    }
+
+    /// The device of the process at the other end.
+    fn other(self, lab: &Lab, number: usize) -> String {
+        let socket = sockets(lab).join(number.to_string()).display().to_string();
+        match self {
+            Self::Memif => {
+                format!("net_memif{number},role=client,socket={socket},socket-abstract=no")
+            }
+            Self::Vhost => format!("net_virtio_user{number},path={socket}"),
+        }
+    }
 }
 
-fn layout(name: &str) -> Layout {
+fn layout(kind: Kind, name: &str) -> Layout {
     let lab = Lab::quiet(name);
     let folder = Sockets(sockets(&lab));
     std::fs::create_dir(&folder.0).expect("a place for sockets");
@@ -50,20 +78,20 @@ fn layout(name: &str) -> Layout {
     }
     let port = |name: &str, host: &Host, number: usize| {
         Port::new(name, host, &[&format!("10.{}.0.1/24", number + 1)])
-            .on_dpdk(&memif(&lab, number, "server"))
+            .on_dpdk(&kind.own(&lab, number))
     };
     let ports = vec![port("lan", &near, 0), port("wan", &far, 1)];
     let gateway = Gateway::start(&lab, Forwarder::Portcullis, &Plan { ports, ..Plan::default() });
-    Layout { near, devices, lab, gateway, _sockets: folder }
+    Layout { kind, near, devices, lab, gateway, _sockets: folder }
 }
 
 /// testpmd between the other ends of the shared memory and the wires.
-fn bridge(Layout { devices, lab, .. }: &Layout) -> Background {
+fn bridge(Layout { kind, devices, lab, .. }: &Layout) -> Background {
     let mut words: Vec<String> =
         ["dpdk-testpmd", "--no-pci", "--no-huge", "--no-shconf"].map(String::from).to_vec();
     words.extend(["--no-telemetry", "-m", "128", "--lcores", "0@(0-1),1@(0-1)"].map(String::from));
     for number in 0..2 {
-        words.extend(["--vdev".to_owned(), memif(lab, number, "client")]);
+        words.extend(["--vdev".to_owned(), kind.other(lab, number)]);
         let wire = format!("net_af_packet{number},iface=eth{}", number + 1);
         words.extend(["--vdev".to_owned(), wire]);
     }
@@ -86,8 +114,19 @@ fn has_carrier(gateway: &Gateway) -> bool {
 }
 
 #[test]
-fn the_carrier_of_the_taps_follows_the_process_at_the_other_end() {
-    let layout = layout("the_carrier_of_the_taps_follows_the_process_at_the_other_end");
+fn the_carrier_of_the_taps_follows_the_process_at_the_other_end_of_memif() {
+    let name = "the_carrier_of_the_taps_follows_the_process_at_the_other_end_of_memif";
+    the_carrier_of_the_taps_follows_the_process_at_the_other_end(Kind::Memif, name);
+}
+
+#[test]
+fn the_carrier_of_the_taps_follows_the_process_at_the_other_end_of_vhost() {
+    let name = "the_carrier_of_the_taps_follows_the_process_at_the_other_end_of_vhost";
+    the_carrier_of_the_taps_follows_the_process_at_the_other_end(Kind::Vhost, name);
+}
+
+fn the_carrier_of_the_taps_follows_the_process_at_the_other_end(kind: Kind, name: &str) {
+    let layout = layout(kind, name);
     let gateway = &layout.gateway;
     assert_eq!(carriers(gateway), [false, false], "nobody is at the other end");
     assert!(!has_carrier(gateway));
@@ -108,7 +147,8 @@ fn the_carrier_of_the_taps_follows_the_process_at_the_other_end() {
 
 #[test]
 fn what_is_set_down_at_the_tap_lets_nothing_pass_until_it_is_set_up() {
-    let layout = layout("what_is_set_down_at_the_tap_lets_nothing_pass_until_it_is_set_up");
+    let layout =
+        layout(Kind::Memif, "what_is_set_down_at_the_tap_lets_nothing_pass_until_it_is_set_up");
     let _bridge = bridge(&layout);
     layout.near.reaches_within(Duration::from_secs(20), "10.2.0.2");
     let control = layout.gateway.control();
