@@ -116,6 +116,16 @@ pub struct Device {
     running: Option<Running>,
     /// The link administratively down: nothing passes.
     is_down: bool,
+    /// What it is to look like where its driver has no say in that.
+    own: Own,
+}
+
+/// A driver without a function for it neither filters by address nor refuses by length: then both are a matter of who uses the
+/// device.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    mac: Option<Mac>,
+    mtu: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -124,6 +134,10 @@ struct Running {
     setup: DeviceSetup,
     queues: (u16, u16),
     pool: BufferPool,
+    /// The MTU that it was configured for.
+    mtu: u16,
+    /// Whether it receives what is for other stations.
+    is_promiscuous: bool,
 }
 
 impl Device {
@@ -143,7 +157,7 @@ impl Device {
         Errno::check(unsafe { ffi::pc_look(port, &mut facts) }).map_err(probed)?;
         let info = DeviceInfo::from(&facts);
         let devargs = devargs.to_owned();
-        Ok(Self { devargs, port, info, running: None, is_down: false })
+        Ok(Self { devargs, port, info, running: None, is_down: false, own: Own::default() })
     }
 
     /// What it is.
@@ -184,25 +198,29 @@ impl Device {
             broken: AtomicU64::new(0),
             sending: (0..tx).map(|_| Mutex::new(())).collect(),
         };
-        self.configure(setup, (rx, tx), &pool)?;
-        self.running = Some(Running { shared: Arc::new(shared), setup, queues: (rx, tx), pool });
+        let (min, max) = self.info.mtu;
+        let mtu = setup.mtu.clamp(min, max.max(min));
+        let is_promiscuous = self.configure(setup, mtu, (rx, tx), &pool)?;
+        let (shared, queues) = (Arc::new(shared), (rx, tx));
+        self.running = Some(Running { shared, setup, queues, pool, mtu, is_promiscuous });
         self.look();
         Ok(())
     }
 
+    /// Says whether it receives what is for others.
     fn configure(
         &self,
         setup: DeviceSetup,
+        mtu: u16,
         (rx_queues, tx_queues): (u16, u16),
         pool: &BufferPool,
-    ) -> Result<(), DeviceError> {
-        let (min, max) = self.info.mtu;
+    ) -> Result<bool, DeviceError> {
         let setup = ffi::Setup {
             rx_queues,
             tx_queues,
             rx_descriptors: setup.rx_descriptors,
             tx_descriptors: setup.tx_descriptors,
-            mtu: setup.mtu.clamp(min, max.max(min)),
+            mtu,
             reserved: 0,
             offloads: if self.info.offload.checksum { ffi::OFFLOAD_TX_L4 } else { 0 },
             rss_functions: self.info.rss_functions,
@@ -212,6 +230,7 @@ impl Device {
         self.step("configured", answer)?;
         // SAFETY: the port is this device's, here and below.
         self.step("started", unsafe { ffi::pc_device_start(self.port) })?;
+        let mut is_promiscuous = true;
         // Many virtual devices receive everything anyway, and say that they do not know how.
         for answer in [
             // SAFETY: as above.
@@ -223,9 +242,10 @@ impl Device {
                 && errno != Errno::NOT_SUPPORTED
             {
                 tracing::warn!("device \"{}\" is not promiscuous: {errno}", self.devargs);
+                is_promiscuous = false;
             }
         }
-        Ok(())
+        Ok(is_promiscuous)
     }
 
     /// The port of a worker, counted in `status`. A worker has one.
@@ -286,7 +306,8 @@ impl Device {
             shared.lost.store(lost, Ordering::Relaxed);
             shared.broken.store(statistics.rx_errors, Ordering::Relaxed);
         }
-        seen.set_link(Mac(mac), Errno::check(mtu).unwrap_or(0));
+        let mtu = self.own.mtu.map_or_else(|| Errno::check(mtu).unwrap_or(0), u32::from);
+        seen.set_link(self.own.mac.unwrap_or(Mac(mac)), mtu);
         seen.set_state(match (self.is_down, is_up) {
             (true, _) => PortState::Down,
             (false, true) => PortState::Up,
@@ -301,7 +322,8 @@ impl Device {
         self.running.as_ref().map(|running| &running.shared.seen)
     }
 
-    /// Another MTU. A device that takes none while it runs is stopped for it.
+    /// Another MTU. A device that takes none while it runs is stopped for it; one whose driver has no say in it takes all
+    /// that it was configured for.
     ///
     /// # Errors
     /// If it refuses.
@@ -309,29 +331,44 @@ impl Device {
         // SAFETY: the port is this device's.
         let set = || unsafe { ffi::pc_device_set_mtu(self.port, mtu) };
         let mut answer = set();
-        if answer < 0 && self.running.is_some() {
-            self.pause()?;
-            // SAFETY: nobody polls it.
-            unsafe { ffi::pc_device_stop(self.port) };
-            answer = set();
-            // SAFETY: as above.
-            let started = self.step("started again", unsafe { ffi::pc_device_start(self.port) });
-            self.resume();
-            started?;
+        match (Errno::check(answer), &self.running) {
+            (Err(Errno::NOT_SUPPORTED), Some(running)) if mtu <= running.mtu => {
+                self.own.mtu = Some(mtu);
+                answer = 0;
+            }
+            // To stop it would not help, and cost a net_memif its peer.
+            (Ok(_) | Err(Errno::NOT_SUPPORTED), _) | (Err(_), None) => {}
+            (Err(_), Some(_)) => {
+                self.pause()?;
+                // SAFETY: nobody polls it.
+                unsafe { ffi::pc_device_stop(self.port) };
+                answer = set();
+                // SAFETY: as above.
+                let started =
+                    self.step("started again", unsafe { ffi::pc_device_start(self.port) });
+                self.resume();
+                started?;
+            }
         }
         self.step("given this MTU", answer)?;
         self.look();
         Ok(())
     }
 
-    /// Another address.
+    /// Another address. If the driver has no say in it, it is the device's as long as everything is received.
     ///
     /// # Errors
     /// If it refuses.
-    pub fn set_mac(&mut self, Mac(mac): Mac) -> Result<(), DeviceError> {
+    pub fn set_mac(&mut self, mac: Mac) -> Result<(), DeviceError> {
         // SAFETY: six bytes, as it reads.
-        let answer = unsafe { ffi::pc_device_set_mac(self.port, mac.as_ptr()) };
-        self.step("given this address", answer)?;
+        let answer = unsafe { ffi::pc_device_set_mac(self.port, mac.0.as_ptr()) };
+        if Errno::check(answer) == Err(Errno::NOT_SUPPORTED)
+            && self.running.as_ref().is_some_and(|running| running.is_promiscuous)
+        {
+            self.own.mac = Some(mac);
+        } else {
+            self.step("given this address", answer)?;
+        }
         self.look();
         Ok(())
     }

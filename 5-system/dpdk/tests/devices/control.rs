@@ -103,3 +103,19 @@ fn address_and_mtu_are_set_where_the_device_can_and_refused_in_words_where_not()
     }
     bench.end();
 }
+
+#[test]
+fn address_and_mtu_are_the_devices_own_where_its_driver_has_no_say_in_them() {
+    let mut bench = Bench::new("net_ring#", SETUP);
+    let mac = Mac([2, 0, 0, 0, 0, 9]);
+    let seen = |bench: &Bench| bench.device.seen().map(|seen| (seen.mac(), seen.mtu()));
+    bench.device.set_mac(mac).expect("it receives everything");
+    bench.device.set_mtu(1400).expect("less than it was configured for");
+    assert_eq!(seen(&bench), Some((mac, 1400)));
+    let said = bench.device.set_mtu(1501).expect_err("more than that").to_string();
+    assert!(said.contains("given this MTU"), "{said}");
+    assert_eq!(seen(&bench), Some((mac, 1400)));
+    bench.device.set_mtu(1500).expect("what it was configured for");
+    assert_eq!(seen(&bench), Some((mac, 1500)));
+    bench.end();
+}
