@@ -100,6 +100,19 @@ pub struct Plan {
     pub gateway: String,
 }
 
+impl Plan {
+    /// Whether any port is on a device of DPDK's, whatever the others are on.
+    pub(crate) fn names_dpdk(&self) -> bool {
+        self.ports.iter().any(|port| port.dpdk.is_some())
+    }
+
+    /// How many workers it asks for: one if it says nothing.
+    pub(crate) fn workers(&self) -> usize {
+        let said = self.gateway.lines().find_map(|line| line.strip_prefix("workers = "));
+        said.and_then(|number| number.trim().parse().ok()).unwrap_or(1)
+    }
+}
+
 /// A forwarder at work, with the veth pairs to its peers; the peers' ends are left to the caller.
 #[derive(Debug)]
 pub struct Gateway {
@@ -112,7 +125,7 @@ pub struct Gateway {
 #[derive(Debug)]
 enum Running {
     Kernel,
-    Portcullis(Portcullis),
+    Portcullis(Box<Portcullis>),
     Testpmd(Testpmd),
 }
 
@@ -131,7 +144,7 @@ impl Gateway {
             Forwarder::Portcullis => {
                 let portcullis = Portcullis::start(lab, &host, plan);
                 let control = portcullis.vpc.clone();
-                Self { host, control, running: Running::Portcullis(portcullis) }
+                Self { host, control, running: Running::Portcullis(Box::new(portcullis)) }
             }
             Forwarder::Testpmd => {
                 let testpmd = Testpmd::start(&host, &plan.ports);

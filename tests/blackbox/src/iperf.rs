@@ -76,7 +76,9 @@ impl Host {
             Transport::Udp(_) => &end["sum"],
         };
         Iperf {
-            bits_per_second: received["bits_per_second"].as_f64().expect("a rate"),
+            bits_per_second: received["bits_per_second"]
+                .as_f64()
+                .unwrap_or_else(|| panic!("iperf3 names no rate: {said}")),
             retransmits: end["sum_sent"]["retransmits"].as_u64().unwrap_or(0),
             loss: end["sum"]["lost_percent"].as_f64().unwrap_or(0.0) / 100.0,
         }

@@ -29,6 +29,7 @@ mod policy;
 mod portcullis;
 mod proc;
 mod programs;
+mod relay;
 mod scapy;
 mod show;
 mod site;
@@ -42,7 +43,9 @@ mod wait;
 pub use capture::Capture;
 pub use command::{Background, Finished};
 pub use dial::{Answer, Dial, Outcome, Reflector};
-pub use driver::{joins_fragments, largest_datagram, on_one_thread, uses_dpdk};
+pub use driver::{
+    joins_fragments, largest_datagram, on_one_thread, sees_the_wire, takes_jumbo_frames, uses_dpdk,
+};
 pub use forwarder::{AntiSpoofing, Forwarder, Gateway, Plan, Port};
 pub use frr::{Daemon, Frr};
 pub use host::{Host, link};
@@ -55,6 +58,7 @@ pub use policy::{Action, Filtering, Firewall, Masquerade, Policy, PortForward, R
 pub use portcullis::Portcullis;
 pub use proc::{Task, tasks};
 pub use programs::binary;
+pub use relay::join;
 pub use site::{Site, SiteOptions};
 pub use stream::NumberedStream;
 pub use stun::{Behaviour, NatDiscovery, StunServer, StunVerdict, stun};

@@ -9,13 +9,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::command::{Background, Finished, finish};
-use crate::driver::{driver, on_one_thread, uses_dpdk};
+use crate::driver::{asked_for_huge_pages, driver, on_one_thread, uses_dpdk};
 use crate::forwarder::{AntiSpoofing, Forwarder, Plan, device};
 use crate::host::Host;
 use crate::interrupt::interrupted;
 use crate::lab::Lab;
 use crate::policy::Policy;
 use crate::programs::{binary, binary_with_dpdk};
+use crate::relay::Relay;
 use crate::show;
 use crate::wait::wait_until;
 
@@ -34,6 +35,9 @@ pub struct Portcullis {
     /// Its file without the policy.
     base: String,
     running: Background,
+    relay: Relay,
+    /// Whether DPDK must be in huge pages, if anybody has said so.
+    huge_pages: Option<bool>,
 }
 
 impl Portcullis {
@@ -48,8 +52,22 @@ impl Portcullis {
         let socket = socket_folder().join(format!("{}.sock", lab.prefix()));
         let running = run(&program, host, &file, &socket);
         let folder = lab.folder().to_owned();
+        let relay = Relay::new(lab, host, &link, plan);
         let host = host.clone();
-        let mut portcullis = Self { vpc, link, program, host, file, socket, folder, base, running };
+        let huge_pages = huge_pages(plan);
+        let mut portcullis = Self {
+            vpc,
+            link,
+            program,
+            host,
+            file,
+            socket,
+            folder,
+            base,
+            running,
+            relay,
+            huge_pages,
+        };
         portcullis.wait_until_ready();
         portcullis
     }
@@ -81,6 +99,18 @@ impl Portcullis {
             self.running.log().contains("INFO ready")
                 && self.socket.exists()
                 && self.ask("interfaces").status.success()
+        });
+        if let Some(huge) = self.huge_pages {
+            let pages = if huge { "in huge pages" } else { "in ordinary pages" };
+            assert!(self.running.log().contains(pages), "not {pages}: {}", self.running.log());
+        }
+        self.relay.start();
+        let awaited = self.relay.give_carrier();
+        wait_until("the other ends are there", Duration::from_secs(20), || {
+            let rows = self.show("interfaces");
+            awaited
+                .iter()
+                .all(|name| rows.iter().any(|row| row["name"] == **name && row["carrier"] == true))
         });
     }
 
@@ -335,22 +365,24 @@ fn run(program: &Path, host: &Host, file: &Path, socket: &Path) -> Background {
 }
 
 /// A socket's path is short: the lab's own folder may lie too deep for it.
-fn socket_folder() -> PathBuf {
+pub(crate) fn socket_folder() -> PathBuf {
     let folder = PathBuf::from("/run/portcullis");
     fs::create_dir_all(&folder).expect("root can write to /run");
     folder
 }
 
-/// The file that a plan stands for, without its policy.
-/// The command that runs it: with DPDK if it needs that.
-fn program(plan: &Plan) -> PathBuf {
-    if plan.ports.iter().any(|port| port.dpdk.is_some()) {
-        binary_with_dpdk(plan.release)
-    } else {
-        binary(plan.release)
-    }
+/// Whether its memory must be huge pages, if it is on DPDK and neither the plan nor the environment leaves that to it.
+fn huge_pages(plan: &Plan) -> Option<bool> {
+    let is_open = (uses_dpdk() || plan.names_dpdk()) && !plan.file.contains("[dpdk]");
+    asked_for_huge_pages().filter(|_| is_open)
 }
 
+/// The command that runs it: with DPDK if it needs that.
+fn program(plan: &Plan) -> PathBuf {
+    if plan.names_dpdk() { binary_with_dpdk(plan.release) } else { binary(plan.release) }
+}
+
+/// The file that a plan stands for, without its policy.
 fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
     let mut text = String::new();
     let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes every line");
@@ -370,7 +402,9 @@ fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
         line(&format!("name = \"{}\"", port.name));
         match &port.dpdk {
             Some(arguments) => line(&format!("driver = \"dpdk\"\ndevice = \"{arguments}\"")),
-            None => line(&driver().lines(number, &device(Forwarder::Portcullis, number, port))),
+            None => {
+                line(&driver().lines(lab, number, &device(Forwarder::Portcullis, number, port)))
+            }
         }
         line(&format!("addresses = {:?}", port.addresses));
         if let Some(mtu) = port.mtu {
@@ -386,6 +420,9 @@ fn text(lab: &Lab, plan: &Plan, vpc: &Host, link: &Host) -> String {
         }
     }
     line(&plan.file);
+    if let Some(huge) = huge_pages(plan) {
+        line(&format!("[dpdk]\nhugepages = {huge}"));
+    }
     text
 }
 

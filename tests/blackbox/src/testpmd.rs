@@ -47,9 +47,7 @@ impl Testpmd {
             let mac = port.peer.mac(&port.peer_interface);
             words.push(format!("--eth-peer={number},{mac}"));
         }
-        // Without a terminal testpmd ends at the end of its input.
-        let line = words.join(" ");
-        let running = host.start_words(&["bash", "-c", &format!("exec {line} < <(sleep 3600)")]);
+        let running = start(host, &words);
         wait_until("testpmd forwards", Duration::from_secs(20), || {
             running.log().contains("start packet forwarding") || running.log().contains("Press")
         });
@@ -59,6 +57,38 @@ impl Testpmd {
     pub(crate) fn pid(&self) -> u32 {
         self.running.pid()
     }
+}
+
+/// One that carries frames between pairs of devices of DPDK's, by their arguments, through so many queues.
+///
+/// It polls all the time, and must have its share of CPU time: what it leaves lying is lost.
+#[track_caller]
+pub(crate) fn between<'a>(
+    host: &Host,
+    pairs: impl IntoIterator<Item = [&'a str; 2]>,
+    queues: usize,
+) -> Background {
+    let line = "dpdk-testpmd --no-pci --no-huge --no-shconf --no-telemetry -m 128 \
+                --lcores 0@(0-1),1@(0-1)";
+    let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    // Its ports are pairs in this order.
+    for device in pairs.into_iter().flatten() {
+        words.extend(["--vdev".to_owned(), device.to_owned()]);
+    }
+    let own = format!(
+        "-- --forward-mode=io --auto-start --disable-link-check --total-num-mbufs=8192 \
+         --rxq={queues} --txq={queues}"
+    );
+    words.extend(own.split_whitespace().map(str::to_owned));
+    start(host, &words)
+}
+
+/// Without a terminal testpmd ends at the end of its input.
+#[track_caller]
+fn start(host: &Host, words: &[String]) -> Background {
+    let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+    let line = format!("exec {} < <(sleep 3600)", quoted.join(" "));
+    host.start_words(&["bash", "-c", &line])
 }
 
 fn free_huge_pages() -> u32 {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::forwarder::{Forwarder, Gateway, Plan, Port};
 use crate::host::Host;
 use crate::lab::Lab;
+use crate::wait::wait_until;
 
 /// What may differ from one pair to the next.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +74,10 @@ impl Pair {
             suit_testpmd(&near, 1);
             suit_testpmd(&far, 2);
         }
+        wait_until("the gateway knows of its links", Duration::from_secs(10), || {
+            let interfaces = gateway.show("interfaces").unwrap_or_default();
+            interfaces.iter().all(|it| it["carrier"] == true && it["admin_up"] == true)
+        });
         if !options.cold {
             near.reaches_within(Duration::from_secs(10), "10.2.0.2");
             near.reaches_within(Duration::from_secs(10), "2001:db8:2::2");
