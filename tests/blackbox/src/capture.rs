@@ -100,6 +100,14 @@ impl Capture {
         let path = self.file.to_string_lossy().into_owned();
         let mut words = vec!["tshark", "-n", "-r", &path, "-Y", filter, "-T", "fields"];
         words.extend(["-o", "ip.check_checksum:TRUE"]);
+        for (field, preference) in [
+            ("tcp.checksum.status", "tcp.check_checksum:TRUE"),
+            ("udp.checksum.status", "udp.check_checksum:TRUE"),
+        ] {
+            if fields.contains(&field) {
+                words.extend(["-o", preference]);
+            }
+        }
         for field in fields {
             words.extend(["-e", field]);
         }

@@ -75,6 +75,18 @@ pub fn on_one_thread() -> bool {
     uses_dpdk() && std::env::var("PORTCULLIS_THREADS_PER_WORKER").is_ok_and(|it| it == "1")
 }
 
+/// Whether the gateway takes devices of its kernel's into a namespace of its own: net_memif and net_tap make theirs.
+#[must_use]
+pub fn takes_devices() -> bool {
+    matches!(driver(), Driver::AfPacket | Driver::Dpdk)
+}
+
+/// Whether memory that devices share with the kernel is locked: net_af_packet's rings are.
+#[must_use]
+pub fn locks_memory() -> bool {
+    driver() == Driver::Dpdk
+}
+
 /// Whether fragments reach the gateway as one packet, up to the size of its driver's slots: net_af_packet has the kernel
 /// join them (PACKET_FANOUT_FLAG_DEFRAG), and there is no argument against it.
 #[must_use]
@@ -88,6 +100,16 @@ pub fn largest_datagram() -> usize {
     if joins_fragments() { 9000 } else { 20_000 }
 }
 
+/// The device of a gateway's second interface as its file names it, and another one.
+#[must_use]
+pub fn second_device() -> [&'static str; 2] {
+    match driver() {
+        Driver::AfPacket | Driver::Dpdk => ["eth2", "eth9"],
+        Driver::DpdkMemif => ["net_memif1", "net_memif9"],
+        Driver::DpdkTap => ["net_tap1", "net_tap9"],
+    }
+}
+
 impl Driver {
     /// The lines of the file that put an interface on a device.
     pub(crate) fn lines(self, lab: &Lab, number: usize, device: &str) -> String {
@@ -97,8 +119,14 @@ impl Driver {
             Self::Dpdk => format!(
                 "net_af_packet{number},iface={device},blocksz=36864,framesz=9216,framecnt=512"
             ),
-            Self::DpdkMemif => relay::memif(lab, number, "server"),
-            Self::DpdkTap => format!("net_tap{number},iface={}", relay::tap(number)),
+            // Without an address these have another one whenever the gateway starts.
+            Self::DpdkMemif => {
+                format!("{},mac=02:70:63:00:00:{number:02x}", relay::memif(lab, number, "server"))
+            }
+            Self::DpdkTap => {
+                let tap = relay::tap(number);
+                format!("net_tap{number},iface={tap},mac=02:70:63:00:00:{number:02x}")
+            }
         };
         format!("driver = \"dpdk\"\ndevice = \"{arguments}\"")
     }

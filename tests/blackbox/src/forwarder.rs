@@ -34,7 +34,8 @@ pub struct Port {
     pub anti_spoofing: Option<AntiSpoofing>,
     /// Whether TCP's segments are made to fit the MTU.
     pub mss_clamp: bool,
-    /// The device of DPDK's that it is on, by its arguments. One of the kernel's is made if they name one (`iface=`).
+    /// The device of DPDK's that it is on, by its arguments. One of the kernel's is made if it is to be
+    /// on one (`net_af_packet0,iface=...`).
     pub dpdk: Option<String>,
 }
 

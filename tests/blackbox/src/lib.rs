@@ -44,7 +44,8 @@ pub use capture::Capture;
 pub use command::{Background, Finished};
 pub use dial::{Answer, Dial, Outcome, Reflector};
 pub use driver::{
-    joins_fragments, largest_datagram, on_one_thread, sees_the_wire, takes_jumbo_frames, uses_dpdk,
+    joins_fragments, largest_datagram, locks_memory, on_one_thread, second_device, sees_the_wire,
+    takes_devices, takes_jumbo_frames, uses_dpdk,
 };
 pub use forwarder::{AntiSpoofing, Forwarder, Gateway, Plan, Port};
 pub use frr::{Daemon, Frr};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis_blackbox::{
     Action, Dial, Firewall, Forwarder, Lab, Masquerade, NumberedStream, Outcome, Policy, Reflector,
-    Rule, Site, by_portcullis_as_by_the_kernel, wait_until,
+    Rule, Site, by_portcullis_as_by_the_kernel, second_device, wait_until,
 };
 
 use crate::{guarded, out, policy};
@@ -81,12 +81,13 @@ fn a_file_that_cannot_be_used_changes_nothing() {
     let portcullis = site.gateway.portcullis();
     let before = portcullis.show("firewall").len();
     let good = portcullis.file_with(&policy(Firewall::of(rules(&["udp/7002"]))));
+    let [device, other] = second_device();
     for (bad, named) in [
         (good.replace("udp/7002", "udp/70000"), "udp/70000"),
         (good.replace("\"some\"", "\"some\"\ncolour = 3"), "colour"),
         (good.replace("to = \"wan\"", "to = \"nowhere\""), "nowhere"),
         // Right in itself; only a start can move devices.
-        (good.replace("eth2", "eth9"), "eth"),
+        (good.replace(device, other), other),
     ] {
         let said = portcullis.apply(&bad).failure();
         assert!(said.contains(named), "{named}: {said}");

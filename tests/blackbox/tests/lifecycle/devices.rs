@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_blackbox::{Forwarder, Host, Lab, Pair, wait_until};
+use portcullis_blackbox::{Forwarder, Host, Lab, Pair, takes_devices, wait_until};
 
 /// What the gateway promises after it was killed: a device is back, or found by the next start.
 const SOON: Duration = Duration::from_secs(10);
@@ -19,6 +19,9 @@ fn expect_traffic(pair: &Pair) {
 
 #[test]
 fn while_it_runs_the_devices_are_in_the_quiet_namespace_and_taps_stand_for_them() {
+    if !takes_devices() {
+        return;
+    }
     let lab = Lab::new("while_it_runs_the_devices_are_in_the_quiet_namespace");
     let mut pair = Pair::new(&lab, Forwarder::Portcullis);
     assert!(!has_devices(&pair.gateway.host));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
 use portcullis_blackbox::{
-    Forwarder, Host, Lab, Pair, PairOptions, Task, on_one_thread, tasks, uses_dpdk,
+    Forwarder, Host, Lab, Pair, PairOptions, Task, locks_memory, on_one_thread, tasks, uses_dpdk,
 };
 
 const NET_ADMIN: u64 = 1 << 12;
@@ -47,22 +47,22 @@ const TABLE: [Line; 4] = [
     },
 ];
 
-/// With interfaces on DPDK's net_af_packet: I/O threads keep nothing, and there are threads of DPDK's own, which
-/// have sockets and locked rings.
+/// With interfaces on DPDK: I/O threads keep nothing, and there are threads of DPDK's own, which have sockets and, with
+/// net_af_packet, locked rings.
 const DPDK: [Line; 3] = [
     Line { name: "pc-io-", per_worker: Some(1), namespace: Namespace::Link, may: 0, must: 0 },
     Line {
         name: "pc-dpdk",
         per_worker: None,
         namespace: Namespace::Link,
-        may: NET_ADMIN | NET_RAW | IPC_LOCK,
+        may: NET_ADMIN | NET_RAW,
         must: NET_RAW,
     },
     Line {
         name: "eal-",
         per_worker: None,
         namespace: Namespace::Link,
-        may: NET_ADMIN | NET_RAW | IPC_LOCK,
+        may: NET_ADMIN | NET_RAW,
         must: 0,
     },
 ];
@@ -73,8 +73,12 @@ const ONE_THREAD: Line =
 
 fn table() -> Vec<Line> {
     let with_dpdk = uses_dpdk();
+    let dpdk = DPDK.map(|line| match line.may {
+        0 => line,
+        may => Line { may: if locks_memory() { may | IPC_LOCK } else { may }, ..line },
+    });
     let others = TABLE.into_iter().filter(|line| !with_dpdk || line.name != "pc-io-");
-    let all = others.chain(DPDK.into_iter().filter(|_| with_dpdk));
+    let all = others.chain(dpdk.into_iter().filter(|_| with_dpdk));
     if on_one_thread() {
         let of_two = ["pc-io-", "pc-pipe-"];
         all.filter(|line| !of_two.contains(&line.name)).chain([ONE_THREAD]).collect()

@@ -1,6 +1,6 @@
 //! Starts that can't succeed say why, and leave nothing behind.
 
-use portcullis_blackbox::{Forwarder, Host, Lab, Pair, Plan, Port, Portcullis};
+use portcullis_blackbox::{Forwarder, Host, Lab, Pair, Plan, Port, Portcullis, takes_devices};
 
 /// A host with the devices of a gateway that is not running.
 fn devices(lab: &Lab) -> (Host, Plan) {
@@ -34,6 +34,9 @@ fn a_second_gateway_on_the_same_names_is_refused_and_the_first_goes_on() {
 
 #[test]
 fn a_device_that_does_not_exist_is_named() {
+    if !takes_devices() {
+        return;
+    }
     let lab = Lab::new("a_device_that_does_not_exist_is_named");
     let (gateway, mut plan) = devices(&lab);
     let peer = lab.host("far");
