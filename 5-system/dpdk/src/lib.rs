@@ -17,6 +17,7 @@ mod log;
 mod memory;
 mod port;
 mod slot;
+mod stale;
 mod threads;
 
 /// What the gate is built on; the model checker has its own.
@@ -31,4 +32,5 @@ pub use log::quietly;
 pub use memory::{BufferPool, PoolError};
 pub use port::DpdkPort;
 pub use slot::{Mailbox, SlotPort};
+pub use stale::remove_stale_socket;
 pub use threads::{DpdkThreads, RegisterError, Registration, lcore};

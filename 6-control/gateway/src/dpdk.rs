@@ -5,6 +5,7 @@
 //! in `link`, where it runs.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use portcullis_config::{Config, Device as ConfiguredDevice, DeviceArguments, Int
 use portcullis_dataplane::Stop;
 use portcullis_dpdk::{
     BufferPool, Device, DeviceError, DeviceSetup, DpdkThreads, Eal, EalConfig, EalError, Mailbox,
-    Memory, PoolError, SlotPort, quietly,
+    Memory, PoolError, SlotPort, quietly, remove_stale_socket,
 };
 use portcullis_drivers::{Port, PortState, PortStatus};
 use portcullis_manager::{DeviceChange, DeviceReport, DeviceReports, ForeignDevices};
@@ -160,6 +161,8 @@ struct Place {
     devargs: String,
     /// The kernel's device below it, if there is one, and its number when it was taken into use.
     kernel: Option<(String, LinkIndex)>,
+    /// The socket that the device makes in the file system, if it does.
+    socket: Option<PathBuf>,
     setup: DeviceSetup,
     /// Bytes that a buffer for its frames should have.
     room: u16,
@@ -206,6 +209,7 @@ impl DpdkJob {
                 name: interface.name.to_string(),
                 devargs: arguments.as_str().to_owned(),
                 kernel: interface.device.kernel().map(|name| (name.to_string(), LinkIndex(0))),
+                socket: socket(arguments),
                 setup: DeviceSetup {
                     workers,
                     mtu: interface.mtu.get(),
@@ -342,6 +346,15 @@ fn slot_bytes(arguments: &DeviceArguments) -> u16 {
     bytes.unwrap_or(0).min(MOST_ROOM)
 }
 
+/// The socket that net_memif makes, as server, where it is to have a path.
+fn socket(arguments: &DeviceArguments) -> Option<PathBuf> {
+    let is = |name, value| arguments.argument(name) == Some(value);
+    let makes = arguments.name().starts_with("net_memif")
+        && (is("role", "server") || is("role", "master"))
+        && is("socket-abstract", "no");
+    arguments.argument("socket").filter(|_| makes).map(PathBuf::from)
+}
+
 /// A pool of buffers on each NUMA node that has a device.
 struct Pools {
     buffers: u32,
@@ -363,6 +376,9 @@ impl Pools {
 impl Place {
     /// Gets the device and leaves its ports for their threads.
     fn open(&mut self, pools: &mut Pools, links: &mut Option<Links>) -> Result<(), PlaceError> {
+        if let Some(socket) = &self.socket {
+            remove_stale_socket(socket);
+        }
         if let Some((name, index)) = &mut self.kernel
             && let Some(Some(link)) = links.as_mut().and_then(|links| links.look_for(name).ok())
         {
@@ -481,6 +497,21 @@ mod tests {
     fn buffers_have_room_for_a_frame() {
         for (mtu, bytes) in [(68, 2048), (1500, 2048), (9000, 9216), (65535, 64512)] {
             assert_eq!(room(mtu), bytes, "{mtu}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_the_devices_own_if_it_makes_it() {
+        let made = |text: &str| socket(&text.parse().expect("a device"));
+        let server = "net_memif0,role=server,socket=/run/a,socket-abstract=no";
+        assert_eq!(made(server), Some(PathBuf::from("/run/a")));
+        for other in [
+            "net_memif0,role=client,socket=/run/a,socket-abstract=no",
+            "net_memif0,socket=/run/a,socket-abstract=no",
+            "net_memif0,role=server,socket=/run/a",
+            "net_vhost0,role=server,socket=/run/a,socket-abstract=no",
+        ] {
+            assert_eq!(made(other), None, "{other}");
         }
     }
 
