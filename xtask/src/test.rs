@@ -37,6 +37,23 @@ const STEPS: &[Step] = &[
         "dpdk",
         &["test", "-p", "portcullis-blackbox", "--test", "forwarding", "--", "--skip", "kernel::"],
     ),
+    ("tests on net_memif", "dpdk-memif", ON_OTHER_DEVICES),
+    ("tests on net_tap", "dpdk-tap", ON_OTHER_DEVICES),
+];
+
+/// Some of each kind, for the two devices whose other end is the harness's: a process, and the kernel by way of a tap.
+const ON_OTHER_DEVICES: &[&str] = &[
+    "test",
+    "-p",
+    "portcullis-blackbox",
+    "--test",
+    "forwarding",
+    "--",
+    "portcullis::two_hosts_reach_each_other",
+    "links::portcullis",
+    "portcullis::a_packet_that_may_be_fragmented",
+    "portcullis::tcp_flows_both_ways_with_offloads_on",
+    "tcp_flows_through_several_workers",
 ];
 
 /// The release build goes without, as most users have it.

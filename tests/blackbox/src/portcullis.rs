@@ -91,6 +91,7 @@ impl Portcullis {
 
     #[track_caller]
     fn wait_until_ready(&mut self) {
+        self.relay.wait_for_devices();
         wait_until("portcullis answers on its socket", Duration::from_secs(20), || {
             if let Some(status) = self.running.ended() {
                 panic!("portcullis ended: {status}\n{}", self.running.log());
@@ -104,13 +105,15 @@ impl Portcullis {
             let pages = if huge { "in huge pages" } else { "in ordinary pages" };
             assert!(self.running.log().contains(pages), "not {pages}: {}", self.running.log());
         }
-        self.relay.start();
+        self.relay.follow();
         let awaited = self.relay.give_carrier();
         wait_until("the other ends are there", Duration::from_secs(20), || {
             let rows = self.show("interfaces");
-            awaited
-                .iter()
-                .all(|name| rows.iter().any(|row| row["name"] == **name && row["carrier"] == true))
+            let is = |row: &Value, name| {
+                row["device"].as_str().is_some_and(|device| device.starts_with(name))
+            };
+            let has_carrier = |name| rows.iter().any(|row| is(row, name) && row["carrier"] == true);
+            awaited.iter().all(|name| has_carrier(name.as_str()))
         });
     }
 
@@ -286,6 +289,7 @@ impl Portcullis {
     /// Starts it again with the same file, and waits until it answers.
     #[track_caller]
     pub fn start_again(&mut self) {
+        self.relay.stop();
         self.running = run(&self.program, &self.host, &self.file, &self.socket);
         self.wait_until_ready();
     }

@@ -26,8 +26,6 @@ pub(crate) struct Relay {
 
 #[derive(Debug)]
 struct Wire {
-    /// The gateway's interface.
-    interface: String,
     /// Its end here.
     device: String,
     /// What is joined with it: a device of DPDK's by its arguments, or one of the kernel's in `link`.
@@ -56,7 +54,7 @@ impl Relay {
         };
         let wire = |(number, port)| {
             let device = device(Forwarder::Portcullis, number, port);
-            Some(Wire { interface: port.name.clone(), device, other: other(number)? })
+            Some(Wire { device, other: other(number)? })
         };
         let ports = plan.ports.iter().enumerate().filter(|(_, port)| port.dpdk.is_none());
         let wires = ports.filter_map(wire).collect();
@@ -69,11 +67,26 @@ impl Relay {
         }
     }
 
-    /// Starts it, for a gateway that has just been started.
+    /// Ends what was for the last start of the gateway: a net_memif that lost its server does not look for the next. A tap goes
+    /// when its process has ended, which may take longer than its parent's end.
     #[track_caller]
-    pub(crate) fn start(&mut self) {
-        // None outlives its gateway: a net_memif that lost its server does not look for the next, and a tap is another one.
+    pub(crate) fn stop(&mut self) {
         drop(self.running.take());
+        if driver() == Driver::DpdkTap {
+            wait_until("the taps of the last start are gone", Duration::from_secs(10), || {
+                !self.wires.iter().any(|wire| self.has_tap(wire))
+            });
+        }
+    }
+
+    fn has_tap(&self, wire: &Wire) -> bool {
+        let asked = format!("ip link show dev {}", wire.other);
+        self.link.exists() && self.link.attempt(&asked).status.success()
+    }
+
+    /// Takes the part of the gateway's start at which its devices are made: taps are joined with the wires.
+    #[track_caller]
+    pub(crate) fn wait_for_devices(&mut self) {
         if self.wires.is_empty() {
             return;
         }
@@ -81,21 +94,25 @@ impl Relay {
         for Wire { device, .. } in &self.wires {
             self.host.run(&format!("ip link set {device} up"));
         }
-        self.running = Some(match driver() {
-            Driver::AfPacket | Driver::Dpdk => unreachable!("no wire has another end"),
-            Driver::DpdkMemif => self.share(),
-            Driver::DpdkTap => {
-                let running = self.follow_carriers();
-                for (number, wire) in self.wires.iter().enumerate() {
-                    self.lead_to_tap(number, wire);
-                }
-                // To make wires is news.
-                wait_until("carriers are followed", Duration::from_secs(5), || {
-                    !running.log().is_empty()
-                });
-                running
+        if driver() == Driver::DpdkTap {
+            let running = self.follow_carriers();
+            for (number, wire) in self.wires.iter().enumerate() {
+                self.lead_to_tap(number, wire);
             }
-        });
+            // To make wires is news.
+            wait_until("carriers are followed", Duration::from_secs(5), || {
+                !running.log().is_empty()
+            });
+            self.running = Some(running);
+        }
+    }
+
+    /// Takes the part after the gateway's start: who shares memory with it comes.
+    #[track_caller]
+    pub(crate) fn follow(&mut self) {
+        if driver() == Driver::DpdkMemif && !self.wires.is_empty() {
+            self.running = Some(self.share());
+        }
     }
 
     /// A process that shares memory with the gateway, and has taps that are joined with the wires: unlike packet sockets they
@@ -119,22 +136,23 @@ impl Relay {
         running
     }
 
-    /// The interfaces that have carrier as soon as it is at work.
+    /// The names of those devices of the gateway's that have carrier as soon as it is at work.
     pub(crate) fn give_carrier(&self) -> Vec<String> {
         let is_given = driver() == Driver::DpdkMemif;
         let wires = self.wires.iter().filter(|_| is_given);
-        wires.map(|wire| wire.interface.clone()).collect()
+        wires.filter_map(|wire| wire.other.split(',').next().map(str::to_owned)).collect()
     }
 
     /// Joins a wire's end with a tap. Another wire leads from one namespace to the other.
     #[track_caller]
     fn lead_to_tap(&self, number: usize, wire: &Wire) {
         let joint = format!("joint{number}");
+        let Wire { device, other, .. } = wire;
+        wait_until("the gateway has made its tap", Duration::from_secs(20), || self.has_tap(wire));
         // It is still there if the namespace at its other end is.
         let _gone = self.host.attempt(&format!("ip link delete {joint}"));
         link((&self.host, &joint), (&self.link, &joint));
-        for (host, end) in [(&self.host, &wire.device), (&self.link, &wire.other)] {
-            host.run(&format!("sysctl -qw net.ipv6.conf.{joint}.disable_ipv6=1"));
+        for (host, end) in [(&self.host, device), (&self.link, other)] {
             host.run(&format!("ip link set {joint} mtu 65535 up"));
             join(host, end, &joint);
         }
