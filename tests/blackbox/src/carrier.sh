@@ -13,6 +13,8 @@ follow() {
     done
     echo "$carrier"
 }
-ip monitor link | while read -r _; do
+exec 3< <(exec ip monitor link)
+follow "$@"
+while read -r _ <&3; do
     follow "$@"
 done

@@ -106,7 +106,7 @@ impl Portcullis {
             assert!(self.running.log().contains(pages), "not {pages}: {}", self.running.log());
         }
         self.relay.follow();
-        let awaited = self.relay.give_carrier();
+        let awaited = self.relay.carriers();
         wait_until("the other ends are there", Duration::from_secs(20), || {
             let rows = self.show("interfaces");
             let is = |row: &Value, name| {

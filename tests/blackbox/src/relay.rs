@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::command::Background;
 use crate::driver::{Driver, driver};
 use crate::forwarder::{Forwarder, Plan, device};
-use crate::host::{Host, link};
+use crate::host::Host;
 use crate::lab::Lab;
 use crate::portcullis::socket_folder;
 use crate::testpmd;
@@ -26,6 +26,8 @@ pub(crate) struct Relay {
 
 #[derive(Debug)]
 struct Wire {
+    /// The gateway's device, as its file names it.
+    name: String,
     /// Its end here.
     device: String,
     /// What is joined with it: a device of DPDK's by its arguments, or one of the kernel's in `link`.
@@ -47,14 +49,14 @@ pub(crate) fn tap(number: usize) -> String {
 impl Relay {
     /// One for the ports of a plan whose wires end in `host`. It does not run yet.
     pub(crate) fn new(lab: &Lab, host: &Host, link: &Host, plan: &Plan) -> Self {
-        let other = |number| match driver() {
-            Driver::AfPacket | Driver::Dpdk => None,
-            Driver::DpdkMemif => Some(memif(lab, number, "client")),
-            Driver::DpdkTap => Some(tap(number)),
-        };
         let wire = |(number, port)| {
+            let (driver, other) = match driver() {
+                Driver::AfPacket | Driver::Dpdk => return None,
+                Driver::DpdkMemif => ("net_memif", memif(lab, number, "client")),
+                Driver::DpdkTap => ("net_tap", tap(number)),
+            };
             let device = device(Forwarder::Portcullis, number, port);
-            Some(Wire { device, other: other(number)? })
+            Some(Wire { name: format!("{driver}{number}"), device, other })
         };
         let ports = plan.ports.iter().enumerate().filter(|(_, port)| port.dpdk.is_none());
         let wires = ports.filter_map(wire).collect();
@@ -67,21 +69,9 @@ impl Relay {
         }
     }
 
-    /// Ends what was for the last start of the gateway: a net_memif that lost its server does not look for the next. A tap goes
-    /// when its process has ended, which may take longer than its parent's end.
-    #[track_caller]
+    /// Ends what was for the last start of the gateway: a net_memif that lost its server does not look for the next.
     pub(crate) fn stop(&mut self) {
         drop(self.running.take());
-        if driver() == Driver::DpdkTap {
-            wait_until("the taps of the last start are gone", Duration::from_secs(10), || {
-                !self.wires.iter().any(|wire| self.has_tap(wire))
-            });
-        }
-    }
-
-    fn has_tap(&self, wire: &Wire) -> bool {
-        let asked = format!("ip link show dev {}", wire.other);
-        self.link.exists() && self.link.attempt(&asked).status.success()
     }
 
     /// Takes the part of the gateway's start at which its devices are made: taps are joined with the wires.
@@ -96,10 +86,7 @@ impl Relay {
         }
         if driver() == Driver::DpdkTap {
             let running = self.follow_carriers();
-            for (number, wire) in self.wires.iter().enumerate() {
-                self.lead_to_tap(number, wire);
-            }
-            // To make wires is news.
+            self.lead_to_taps();
             wait_until("carriers are followed", Duration::from_secs(5), || {
                 !running.log().is_empty()
             });
@@ -136,26 +123,52 @@ impl Relay {
         running
     }
 
-    /// The names of those devices of the gateway's that have carrier as soon as it is at work.
-    pub(crate) fn give_carrier(&self) -> Vec<String> {
-        let is_given = driver() == Driver::DpdkMemif;
-        let wires = self.wires.iter().filter(|_| is_given);
-        wires.filter_map(|wire| wire.other.split(',').next().map(str::to_owned)).collect()
+    /// The names of those devices of the gateway's that have carrier once it is at work.
+    #[track_caller]
+    pub(crate) fn carriers(&self) -> Vec<String> {
+        let has = |wire: &&Wire| match driver() {
+            Driver::AfPacket | Driver::Dpdk => false,
+            Driver::DpdkMemif => true,
+            Driver::DpdkTap => {
+                let shown = self.host.run(&format!("ip link show dev {}", wire.device));
+                shown.contains("LOWER_UP")
+            }
+        };
+        self.wires.iter().filter(has).map(|wire| wire.name.clone()).collect()
     }
 
-    /// Joins a wire's end with a tap. Another wire leads from one namespace to the other.
+    /// Makes the taps, before the gateway does, which then has these, and joins the wires with them: what it sends first must not be
+    /// lost. Other wires lead from one namespace to the other. All of that goes with the namespace, or is still there.
     #[track_caller]
-    fn lead_to_tap(&self, number: usize, wire: &Wire) {
-        let joint = format!("joint{number}");
-        let Wire { device, other, .. } = wire;
-        wait_until("the gateway has made its tap", Duration::from_secs(20), || self.has_tap(wire));
-        // It is still there if the namespace at its other end is.
-        let _gone = self.host.attempt(&format!("ip link delete {joint}"));
-        link((&self.host, &joint), (&self.link, &joint));
-        for (host, end) in [(&self.host, device), (&self.link, other)] {
-            host.run(&format!("ip link set {joint} mtu 65535 up"));
-            join(host, end, &joint);
+    fn lead_to_taps(&self) {
+        wait_until("wires lead to the taps", Duration::from_secs(20), || {
+            let links = self.link.attempt("ip -br link").stdout;
+            let lies = |wire: &Wire| {
+                links.lines().any(|line| line.starts_with(&wire.other)) || self.lay(wire)
+            };
+            self.link.exists() && self.wires.iter().all(lies)
+        });
+    }
+
+    /// Says whether that could be done: the namespace may not be ready yet.
+    fn lay(&self, Wire { device, other: tap, .. }: &Wire) -> bool {
+        let joint = format!("to-{tap}");
+        let is_done = |host: &Host, line: &str| host.attempt(line).status.success();
+        let _gone = is_done(&self.host, &format!("ip link delete {joint}"));
+        let wire = format!(
+            "ip link add {joint} mtu 65535 type veth peer name {joint} mtu 65535 netns {}",
+            self.link.namespace()
+        );
+        let up = format!("ip link set {joint} up");
+        let is_laid = is_done(&self.host, &wire)
+            && is_done(&self.host, &up)
+            && is_done(&self.link, &up)
+            && is_done(&self.link, &format!("ip tuntap add dev {tap} mode tap multi_queue"));
+        if is_laid {
+            join(&self.host, device, &joint);
+            join(&self.link, tap, &joint);
         }
+        is_laid
     }
 
     /// A tap has carrier whenever it is open; a wire has it if the host at its end is up.

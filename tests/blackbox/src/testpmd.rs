@@ -75,9 +75,10 @@ pub(crate) fn between<'a>(
     for device in pairs.into_iter().flatten() {
         words.extend(["--vdev".to_owned(), device.to_owned()]);
     }
+    // What has come before it begins is not thrown away.
     let own = format!(
-        "-- --forward-mode=io --auto-start --disable-link-check --total-num-mbufs=8192 \
-         --rxq={queues} --txq={queues}"
+        "-- --forward-mode=io --auto-start --disable-link-check --no-flush-rx \
+         --total-num-mbufs=8192 --rxq={queues} --txq={queues}"
     );
     words.extend(own.split_whitespace().map(str::to_owned));
     start(host, &words)
