@@ -15,7 +15,7 @@ cargo xtask test                      installs what the tests need, and runs all
 cargo xtask demo                      shows a gateway at work, in namespaces of its own (as root)
 cargo xtask bench [OPTION]...         measures it beside its peers (as root)
     --rounds N                        how often each is measured, alternating (default 5)
-    --only memory|veth                one half of it
+    --only memory|veth|dpdk           one part of it
     --markdown FILE                   writes the tables there too
 ";
 

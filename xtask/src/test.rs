@@ -41,7 +41,8 @@ const STEPS: &[Step] = &[
     ("tests on net_tap", "dpdk-tap", ON_OTHER_DEVICES),
 ];
 
-/// Some of each kind, for the two devices whose other end is the harness's: a process, and the kernel by way of a tap.
+/// Some of each kind, for the two devices whose other end is the harness's: a process, and the kernel by way of a tap. One at a
+/// time: that process polls.
 const ON_OTHER_DEVICES: &[&str] = &[
     "test",
     "-p",
@@ -54,6 +55,7 @@ const ON_OTHER_DEVICES: &[&str] = &[
     "portcullis::a_packet_that_may_be_fragmented",
     "portcullis::tcp_flows_both_ways_with_offloads_on",
     "tcp_flows_through_several_workers",
+    "--test-threads=1",
 ];
 
 /// The release build goes without, as most users have it.
