@@ -133,26 +133,31 @@ pub(crate) fn start<E: From<DpdkError>>(
 
 /// What a thread for these devices keeps: what their drivers do needs it.
 fn privileges(config: &Config) -> Privileges {
-    let mut keeps = Role::Dpdk.privileges();
+    let mut keeps = Privileges::NONE;
     for device in config.interfaces().iter().map(|interface| &interface.device) {
         let ConfiguredDevice::Dpdk(arguments) = device else { continue };
         let is = |driver: &str| arguments.name().starts_with(driver);
-        if arguments.is_pci() {
+        keeps = keeps.with(if arguments.is_pci() {
             // vfio pins memory for the device; ports of old virtio devices are written to.
-            keeps = keeps.with(Privileges::IPC_LOCK).with(Privileges::SYS_RAWIO);
-        }
-        if is("net_af_packet") {
+            Privileges::IPC_LOCK.with(Privileges::SYS_RAWIO)
+        } else if NEED_NOTHING.into_iter().any(is) {
+            Privileges::NONE
+        } else if is("net_af_packet") {
             // It locks its rings.
-            keeps = keeps.with(Privileges::IPC_LOCK);
-        }
-        if is("net_af_xdp") {
+            Role::Dpdk.privileges().with(Privileges::IPC_LOCK)
+        } else if is("net_af_xdp") {
             // It loads a program, asks the kernel for it by its number (BPF_PROG_GET_FD_BY_ID, which CAP_BPF
             // does not allow), and pins the memory that it shares with the kernel.
-            keeps = keeps.with(Privileges::SYS_ADMIN).with(Privileges::IPC_LOCK);
-        }
+            Role::Dpdk.privileges().with(Privileges::SYS_ADMIN).with(Privileges::IPC_LOCK)
+        } else {
+            Role::Dpdk.privileges()
+        });
     }
     keeps
 }
+
+/// Drivers of devices that are memory and sockets in the file system.
+const NEED_NOTHING: [&str; 4] = ["net_memif", "net_null", "net_ring", "net_vhost"];
 
 /// A device that an interface is on, there or not.
 struct Place {

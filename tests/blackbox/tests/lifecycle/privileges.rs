@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
 use portcullis_blackbox::{
-    Forwarder, Host, Lab, Pair, PairOptions, Task, locks_memory, on_one_thread, tasks, uses_dpdk,
+    Forwarder, Host, Lab, Pair, PairOptions, Task, locks_memory, on_one_thread, sees_the_wire,
+    tasks, uses_dpdk,
 };
 
 const NET_ADMIN: u64 = 1 << 12;
@@ -75,6 +76,8 @@ fn table() -> Vec<Line> {
     let with_dpdk = uses_dpdk();
     let dpdk = DPDK.map(|line| match line.may {
         0 => line,
+        // net_memif is memory and a socket in the file system.
+        _ if !sees_the_wire() => Line { may: 0, must: 0, ..line },
         may => Line { may: if locks_memory() { may | IPC_LOCK } else { may }, ..line },
     });
     let others = TABLE.into_iter().filter(|line| !with_dpdk || line.name != "pc-io-");
