@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use portcullis_drivers::{Port, PortStatus};
 use portcullis_packet::{
-    BATCH, Counter, DropReason, IfIndex, Meta, Offload, Packet, Pool, TxOffload,
+    BATCH, Counter, DropReason, Frame, IfIndex, Meta, Offload, Packet, Pool, TxOffload,
 };
 
 use crate::device::Shared;
@@ -161,17 +162,16 @@ impl DpdkPort {
     /// Sends the burst that was made ready. Returns how many frames went out.
     fn send_burst(&mut self) -> usize {
         let mut burst = std::mem::take(&mut self.burst);
-        let sent = self.send(&mut burst);
+        let sent = Packet::give_up(&DPDK, &mut burst).map_or(0, |frames| self.send(frames));
         self.burst = burst;
         self.requests.clear();
         sent
     }
 
-    /// Sends packets in buffers of DPDK's, a burst at most. Returns how many frames went out; the others are dropped and
-    /// counted, and none is left.
+    /// Sends frames in buffers of DPDK's that their packets have given up, a burst at most. Returns how many went out; the
+    /// others are dropped and counted.
     #[inline]
-    fn send(&self, burst: &mut Vec<Packet>) -> usize {
-        let Some(frames) = Packet::give_up(&DPDK, burst) else { return 0 };
+    fn send(&self, frames: &mut [NonNull<Frame>]) -> usize {
         let (count, requests) = (frames.len() as u16, &self.requests);
         let (port, (queue, is_shared)) = (self.shared.port, self.tx_queue);
         let mut sent = Sent::default();
@@ -240,10 +240,12 @@ impl Port for DpdkPort {
             batch.drain(..).for_each(|packet| pool.put(packet));
             return 0;
         }
-        let is_ready =
-            |packet: &Packet| packet.is_owned_by(&DPDK) && !packet.meta().offload.needs_csum;
-        if batch.len() <= BATCH && batch.iter().all(is_ready) {
-            return self.send(batch);
+        let is_finished = |packet: &Packet| !packet.meta().offload.needs_csum;
+        if batch.len() <= BATCH
+            && batch.iter().all(is_finished)
+            && let Some(frames) = Packet::give_up(&DPDK, batch)
+        {
+            return self.send(frames);
         }
         let mut sent = 0;
         for packet in batch.drain(..) {

@@ -229,6 +229,7 @@ fn role(name: &str) -> &'static str {
         "pc-io-" => "io",
         "pc-pipe-" => "pipeline",
         "pc-worker-" => "worker",
+        "pc-dpdk" => "dpdk",
         "pc-trap" => "trap",
         "pc-vpc" => "vpc-manager",
         _ => "control",

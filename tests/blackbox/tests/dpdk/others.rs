@@ -18,12 +18,7 @@ fn packets_cross_on_af_xdp() {
         ..Plan::default()
     };
     let mut gateway = Gateway::start(&lab, Forwarder::Portcullis, &plan);
-    for (host, number) in [(&near, 1), (&far, 2)] {
-        // The driver takes no unfinished frames.
-        host.run("ethtool -K eth0 tx off sg off tso off gso off gro off");
-        host.configure("eth0", &[&format!("10.{number}.0.2/24")]);
-        host.run(&format!("ip route add default via 10.{number}.0.1"));
-    }
+    crate::configure(&near, &far);
     near.reaches_within(Duration::from_secs(10), "10.2.0.2");
     near.reaches_within(Duration::from_secs(10), "10.1.0.1");
     let _server = IperfServer::start(&far);
