@@ -138,8 +138,9 @@ fn privileges(config: &Config) -> Privileges {
         let ConfiguredDevice::Dpdk(arguments) = device else { continue };
         let is = |driver: &str| arguments.name().starts_with(driver);
         keeps = keeps.with(if arguments.is_pci() {
-            // vfio pins memory for the device; ports of old virtio devices are written to.
-            Privileges::IPC_LOCK.with(Privileges::SYS_RAWIO)
+            // vfio pins memory for the device; ports of old virtio devices are written to. Some drivers (mlx5) ask the
+            // kernel's for what they do.
+            Role::Dpdk.privileges().with(Privileges::IPC_LOCK).with(Privileges::SYS_RAWIO)
         } else if NEED_NOTHING.into_iter().any(is) {
             Privileges::NONE
         } else if is("net_af_packet") {
