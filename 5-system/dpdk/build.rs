@@ -29,6 +29,8 @@ fn shim() {
     build.flag("-fno-strict-aliasing");
     // What its headers are to be compiled with.
     build.flag("-include").flag("rte_config.h").flag("-march=corei7");
+    // Headers are fetched to be written; processors without it take it for nothing.
+    build.flag("-mprfchw");
     // Experimental calls are not taken.
     build.compile("portcullis_dpdk_shim");
     for path in &library.link_paths {

@@ -416,17 +416,17 @@ impl Packet {
         f.meta = Meta::NEW;
     }
 
-    /// Asks the processor to fetch the header into its cache.
+    /// Asks the processor to fetch the header into its cache, to be written.
     #[inline(always)]
     pub fn prefetch_header(&self) {
-        prefetch(self.0.as_ptr());
+        prefetch_write(self.0.as_ptr());
     }
 
-    /// Asks the processor to fetch the first bytes of the data; reads the header for that.
+    /// Asks the processor to fetch the first bytes of the data, to be written; reads the header for that.
     #[inline(always)]
     pub fn prefetch_data(&self) {
         let f = self.frame();
-        prefetch(f.memory.as_ptr().wrapping_add(f.start as usize));
+        prefetch_write(f.memory.as_ptr().wrapping_add(f.start as usize));
     }
 }
 
@@ -439,6 +439,21 @@ pub fn prefetch<T>(at: *const T) {
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// The same for a line that is to be written: what another core has of it is given up at once, not at the first write.
+#[inline(always)]
+fn prefetch_write<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // The intrinsic becomes a fetch for reading, as x86-64-v3 does not have this instruction.
+    // SAFETY: a prefetch is a hint: it never faults, whatever the address, and processors that do not know this one take it
+    // for nothing.
+    unsafe {
+        use std::arch::asm;
+        asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;

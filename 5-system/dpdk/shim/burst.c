@@ -4,7 +4,6 @@
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
-#include <rte_prefetch.h>
 
 #include "mbuf.h"
 #include "shim.h"
@@ -20,7 +19,7 @@ uint16_t pc_receive(uint16_t port, uint16_t queue, void **frames, uint16_t most,
 		most = PC_BURST;
 	count = rte_eth_rx_burst(port, queue, (struct rte_mbuf **)frames, most);
 	for (uint16_t i = 0; i < count; i++)
-		rte_prefetch0(frame_of(frames[i]));
+		__builtin_prefetch(frame_of(frames[i]), 1);
 	for (uint16_t i = 0; i < count; i++) {
 		const struct rte_mbuf *mbuf = frames[i];
 		struct pc_frame *frame = frame_of(frames[i]);

@@ -137,6 +137,16 @@ fn workers_of_one_thread_have_a_core_each_before_two_share_one() {
     assert_eq!(plan_error(0), PlanError::NoWorkers);
 }
 
+#[test]
+fn workers_of_one_thread_have_the_isolated_cpus_and_leave_their_siblings() {
+    let alone = |name| planned_as(name, None, None, WorkerThreads::One);
+    let halves = alone("isolated-halves");
+    assert_eq!(places(&halves), [(2, 2), (3, 3)]);
+    assert_eq!(halves.housekeeping, set("0-1,4-5"), "what disturbs a worker's core is no one's");
+    assert_eq!(places(&alone("isolated-one")), [(3, 3)]);
+    assert_eq!(alone("isolated-one").housekeeping, set("0-2"));
+}
+
 fn plan_error(workers: usize) -> PlanError {
     let topology = Machine::recorded("smt").topology();
     plan(&topology, topology.usable(), Some(workers), WorkerThreads::One).unwrap_err()
