@@ -48,10 +48,19 @@ fn a_flood_to_the_gateway_itself_takes_nothing_from_bfd_and_bgp() {
 
     let control = routed.pair.gateway.control();
     let mac = control.mac("lan");
-    let (before, target) =
-        (routed.pair.gateway.drops("punt-rate-other"), Target::new(control, "lan", "10.1.0.1"));
+    let received = || -> u64 {
+        let interfaces = routed.pair.gateway.show("interfaces").expect("an answer");
+        let lan = interfaces.iter().find(|row| row["name"] == "lan");
+        lan.and_then(|row| row["rx_packets"].as_u64()).expect("a number")
+    };
+    let held_back = || routed.pair.gateway.drops("punt-rate-other").expect("an answer");
+    let (held_before, received_before) = (held_back(), received());
+    let target = Target::new(control, "lan", "10.1.0.1");
     let flood = target.flood(&routed.pair.near, "10.1.0.2", &mac, 4.0, 100_000);
-    assert!(routed.pair.gateway.drops("punt-rate-other") > before, "nothing was held back");
+    let (held, received) = (held_back() - held_before, received() - received_before);
+    // The class may have 50,000 a second and 5,000 at once. On a busy machine the device's ring overflows before as many are
+    // taken out of it.
+    assert!(held > 0 || received <= 205_000, "nothing of {received} was held back");
     assert!(flood.delivered < flood.offered * 0.75, "{flood:?}");
 
     let peers = routed.gateway_frr.ask("show bfd peers counters");
