@@ -83,7 +83,7 @@ pub(crate) fn look(snapshot: &Snapshot, cache: &mut Cache, packet: &mut Packet) 
     meta.vrf = cache.vrf;
     meta.l3 = 14;
     match EtherType(u16::from_be_bytes([head[12], head[13]])) {
-        EtherType::IPV4 => match ip4::inspect(frame) {
+        EtherType::IPV4 => match ip4::inspect(frame, meta.offload.ip4_checked) {
             Ok(mut inspected) => {
                 inspected.flags |= flags;
                 trim(packet, inspected.length);

@@ -75,8 +75,8 @@ pub enum GsoKind {
     Udp,
 }
 
-/// What a virtual device left undone on a frame, in the terms of `virtio_net_hdr`: a checksum to
-/// be completed, a super-frame to be segmented. All offsets count from the start of the frame.
+/// What a device did to a frame, and what a virtual one left undone, in the terms of `virtio_net_hdr`: a checksum
+/// to be completed, a super-frame to be segmented. All offsets count from the start of the frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Offload {
     /// Where the checksummed range begins; it ends with the frame. Only with [`Self::needs_csum`].
@@ -91,10 +91,12 @@ pub struct Offload {
     pub needs_csum: bool,
     /// Whether TCP's CWR must stay on the first segment only (`VIRTIO_NET_HDR_GSO_ECN`).
     pub ecn: bool,
+    /// Whether the device has found the checksum of the IPv4 header right.
+    pub ip4_checked: bool,
 }
 
 impl Offload {
-    /// Nothing left undone.
+    /// Nothing done, and nothing left undone.
     pub const NONE: Self = Self {
         csum_start: 0,
         csum_offset: 0,
@@ -102,6 +104,7 @@ impl Offload {
         gso: GsoKind::None,
         needs_csum: false,
         ecn: false,
+        ip4_checked: false,
     };
 
     /// Whether the frame is complete as it stands.

@@ -28,7 +28,7 @@ impl Worker {
         let frame = packet.data();
         match ethernet::Header::new(frame).map(|header| header.ether_type()) {
             Some(EtherType::IPV4) => {
-                if let Ok(inspected) = ip4::inspect(frame) {
+                if let Ok(inspected) = ip4::inspect(frame, false) {
                     self.own::<V4>(state, scene, packet, &inspected);
                 }
             }

@@ -308,14 +308,16 @@ fn offload() -> BoxedStrategy<Offload> {
     ];
     let start = prop_oneof![4 => Just(34_u16), 4 => Just(54), 1 => any::<u16>()];
     let offset = prop_oneof![4 => Just(16_u16), 4 => Just(6), 1 => any::<u16>()];
-    let some = (start, offset, 0_u16..600, gso, any::<bool>(), any::<bool>()).prop_map(
-        |(csum_start, csum_offset, gso_size, gso, needs_csum, ecn)| Offload {
+    let flags = any::<(bool, bool, bool)>();
+    let some = (start, offset, 0_u16..600, gso, flags).prop_map(
+        |(csum_start, csum_offset, gso_size, gso, (needs_csum, ecn, ip4_checked))| Offload {
             csum_start,
             csum_offset,
             gso_size,
             gso,
             needs_csum,
             ecn,
+            ip4_checked,
         },
     );
     prop_oneof![4 => Just(Offload::NONE), 1 => some].boxed()

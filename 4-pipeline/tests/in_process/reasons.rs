@@ -284,6 +284,19 @@ fn an_offload_that_cannot_be_completed_is_dropped_by_name() {
     assert_eq!(gateway.drops(DropReason::BadOffload), 1, "{:?}", gateway.counters.drops);
 }
 
+#[test]
+fn a_header_that_the_device_found_right_is_not_summed_again() {
+    let wrong = patched(udp(&a_to_b4()), 14 + 10, 0x55);
+    for (ip4_checked, verdict) in
+        [(true, Verdict::Transmit), (false, Verdict::Drop(DropReason::Ip4BadChecksum))]
+    {
+        let mut packet = arrived(LAN, &wrong);
+        packet.meta_mut().offload.ip4_checked = ip4_checked;
+        let batch = acquainted().process(NOW, vec![packet]);
+        assert_eq!(batch[0].meta().verdict, verdict);
+    }
+}
+
 /// A TCP super-frame of four segments with a partial checksum, as a virtual device hands it over.
 pub(crate) fn super_frame() -> Packet {
     let frame = a_to_b4().tcp(Tcp::data(1, 2, 3), &[7; 4000]);
@@ -294,7 +307,7 @@ pub(crate) fn super_frame() -> Packet {
         gso_size: 1000,
         gso: GsoKind::Tcp4,
         needs_csum: true,
-        ecn: false,
+        ..Offload::NONE
     };
     packet
 }

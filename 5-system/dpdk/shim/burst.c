@@ -8,9 +8,10 @@
 #include "mbuf.h"
 #include "shim.h"
 
-/* Receives up to most frames, and puts the headers in order that their mbufs have: where the data are, and this metadata. */
+/* Receives up to most frames, and puts the headers in order that their mbufs have: where the data are, and this metadata, or
+ * the other one of frames whose IPv4 header the device has found right. */
 uint16_t pc_receive(uint16_t port, uint16_t queue, void **frames, uint16_t most, const void *meta,
-		    struct pc_received *received)
+		    const void *checked, struct pc_received *received)
 {
 	uint64_t bytes = 0, odd = 0;
 	uint16_t count;
@@ -24,6 +25,7 @@ uint16_t pc_receive(uint16_t port, uint16_t queue, void **frames, uint16_t most,
 		const struct rte_mbuf *mbuf = frames[i];
 		struct pc_frame *frame = frame_of(frames[i]);
 		uint32_t start = mbuf->data_off, length = mbuf->pkt_len;
+		int is_right;
 
 		bytes += length;
 		if (unlikely(mbuf->nb_segs != 1 || !RTE_MBUF_DIRECT(mbuf) ||
@@ -33,7 +35,8 @@ uint16_t pc_receive(uint16_t port, uint16_t queue, void **frames, uint16_t most,
 		}
 		frame->start = start;
 		frame->length = length;
-		memcpy(frame->meta, meta, PC_META_SIZE);
+		is_right = (mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+		memcpy(frame->meta, is_right ? checked : meta, PC_META_SIZE);
 		frames[i] = frame;
 	}
 	received->bytes = bytes;

@@ -57,6 +57,8 @@ int pc_look(uint16_t port, struct pc_device *device)
 	const uint64_t checksums = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 	if ((info.tx_offload_capa & checksums) == checksums)
 		device->offloads |= PC_OFFLOAD_TX_IPV4_L4;
+	if (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM)
+		device->offloads |= PC_OFFLOAD_RX_IPV4;
 	return 0;
 }
 
@@ -70,6 +72,8 @@ int pc_configure(uint16_t port, const struct pc_setup *setup, void *pool)
 	conf.rxmode.mtu = setup->mtu;
 	if (setup->offloads & PC_OFFLOAD_TX_IPV4_L4)
 		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+	if (setup->offloads & PC_OFFLOAD_RX_IPV4)
+		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
 	if (setup->rx_queues > 1 && setup->rss_functions) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = setup->rss_functions;

@@ -66,6 +66,7 @@ struct pc_device {
 };
 
 #define PC_OFFLOAD_TX_IPV4_L4 1u
+#define PC_OFFLOAD_RX_IPV4 2u
 
 struct pc_setup {
 	uint16_t rx_queues;
@@ -131,7 +132,7 @@ int pc_device_is_gone(uint16_t port);
 
 /* burst.c */
 uint16_t pc_receive(uint16_t port, uint16_t queue, void **frames, uint16_t most, const void *meta,
-		    struct pc_received *received);
+		    const void *checked, struct pc_received *received);
 uint32_t pc_length(void *frame);
 void pc_copy_out(void *frame, void *to, uint32_t length);
 void pc_transmit(uint16_t port, uint16_t queue, void **frames, uint16_t count,

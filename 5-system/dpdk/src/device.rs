@@ -63,6 +63,8 @@ pub struct DeviceInfo {
     pub numa_node: i32,
     /// What it finishes itself.
     pub offload: TxOffload,
+    /// Whether it says of what it receives that an IPv4 header's checksum is right.
+    pub checks_ip4: bool,
     rss_functions: u64,
 }
 
@@ -222,7 +224,7 @@ impl Device {
             tx_descriptors: setup.tx_descriptors,
             mtu,
             reserved: 0,
-            offloads: if self.info.offload.checksum { ffi::OFFLOAD_TX_L4 } else { 0 },
+            offloads: self.info.offloads(),
             rss_functions: self.info.rss_functions,
         };
         // SAFETY: the structure lives as long as the call; the pool lives until the device is closed.
@@ -275,7 +277,7 @@ impl Device {
             (worker < rx).then_some(worker),
             (worker % tx, is_shared),
             interface,
-            (status, running.pool.clone(), self.info.offload),
+            (status, running.pool.clone(), &self.info),
         ))
     }
 
@@ -445,6 +447,20 @@ impl Drop for Device {
     }
 }
 
+impl DeviceInfo {
+    /// All that it can do for the gateway.
+    const fn offloads(&self) -> u32 {
+        let mut offloads = 0;
+        if self.offload.checksum {
+            offloads |= ffi::OFFLOAD_TX_L4;
+        }
+        if self.checks_ip4 {
+            offloads |= ffi::OFFLOAD_RX_IP4;
+        }
+        offloads
+    }
+}
+
 impl From<&ffi::DeviceFacts> for DeviceInfo {
     fn from(facts: &ffi::DeviceFacts) -> Self {
         let name = facts.driver.split(|&byte| byte == 0).next().unwrap_or_default();
@@ -458,6 +474,7 @@ impl From<&ffi::DeviceFacts> for DeviceInfo {
             mtu: (facts.min_mtu, facts.max_mtu),
             numa_node: facts.numa_node,
             offload: TxOffload { checksum, ..TxOffload::NONE },
+            checks_ip4: facts.offloads & ffi::OFFLOAD_RX_IP4 != 0,
             rss_functions: facts.rss_functions,
         }
     }

@@ -57,6 +57,7 @@ pub(crate) struct DeviceFacts {
 }
 
 pub(crate) const OFFLOAD_TX_L4: u32 = 1;
+pub(crate) const OFFLOAD_RX_IP4: u32 = 2;
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -143,6 +144,7 @@ unsafe extern "C" {
         frames: *mut *mut Header,
         most: u16,
         meta: *const c_void,
+        checked: *const c_void,
         received: *mut Received,
     ) -> u16;
     pub(crate) fn pc_length(frame: *mut Header) -> u32;

@@ -11,7 +11,7 @@ use portcullis_packet::{
     BATCH, Counter, DropReason, Frame, IfIndex, Meta, Offload, Packet, Pool, TxOffload,
 };
 
-use crate::device::Shared;
+use crate::device::{DeviceInfo, Shared};
 use crate::ffi::{self, Received, Request, Sent};
 use crate::memory::{BufferPool, DPDK};
 
@@ -33,6 +33,8 @@ pub struct DpdkPort {
     offload: TxOffload,
     /// What a frame that comes in is known by.
     fresh: Meta,
+    /// The same, of one whose IPv4 header the device has found right.
+    checked: Meta,
     /// Packets that are made ready one by one.
     burst: Vec<Packet>,
     /// What is to be done to some of them.
@@ -50,9 +52,13 @@ impl DpdkPort {
         rx_queue: Option<u16>,
         tx_queue: (u16, bool),
         interface: IfIndex,
-        (status, buffers, offload): (Arc<PortStatus>, BufferPool, TxOffload),
+        (status, buffers, info): (Arc<PortStatus>, BufferPool, &DeviceInfo),
     ) -> Self {
         status.counters.opened.add(1);
+        status.set_checks_ip4(info.checks_ip4);
+        let fresh = Meta { rx_if: interface, ..Meta::NEW };
+        // Flags of a device that was not asked to check mean nothing.
+        let offload = Offload { ip4_checked: info.checks_ip4, ..Offload::NONE };
         let mut port = Self {
             shared,
             worker,
@@ -61,8 +67,9 @@ impl DpdkPort {
             interface,
             status,
             buffers,
-            offload,
-            fresh: Meta { rx_if: interface, ..Meta::NEW },
+            offload: info.offload,
+            fresh,
+            checked: Meta { offload, ..fresh },
             burst: Vec::with_capacity(BATCH),
             requests: Vec::with_capacity(BATCH),
             copies: Vec::with_capacity(BATCH),
@@ -216,13 +223,14 @@ impl Port for DpdkPort {
         }
         let Some(queue) = self.rx_queue else { return 0 };
         let (port, most, first) = (self.shared.port, max.min(BATCH), into.len());
-        let (meta, mut received) = ((&raw const self.fresh).cast(), Received::default());
+        let (fresh, checked) = ((&raw const self.fresh).cast(), (&raw const self.checked).cast());
+        let mut received = Received::default();
         // SAFETY: there is room for as many as are asked for, and the queue is this thread's. The device gives the frames
         // up, whose headers were made with their pool; where the data are has been checked.
         let count = unsafe {
             Packet::receive_foreign(into, most, |room| {
                 let (frames, most) = (room.as_mut_ptr().cast(), room.len() as u16);
-                ffi::pc_receive(port, queue, frames, most, meta, &mut received).into()
+                ffi::pc_receive(port, queue, frames, most, fresh, checked, &mut received).into()
             })
         };
         let counters = &self.status.counters;

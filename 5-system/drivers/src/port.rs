@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use portcullis_packet::{Counter, DropCounters, IfIndex, Mac, Packet, Pool, TxOffload};
 
@@ -96,6 +96,7 @@ pub struct PortStatus {
     mac: AtomicU64,
     mtu: AtomicU32,
     state: AtomicU8,
+    checks_ip4: AtomicBool,
 }
 
 impl PortStatus {
@@ -107,6 +108,7 @@ impl PortStatus {
             mac: AtomicU64::new(0),
             mtu: AtomicU32::new(0),
             state: AtomicU8::new(PortState::Gone as u8),
+            checks_ip4: AtomicBool::new(false),
         }
     }
 
@@ -128,6 +130,17 @@ impl PortStatus {
     pub fn mac(&self) -> Mac {
         let [_, _, a, b, c, d, e, f] = self.mac.load(Ordering::Relaxed).to_be_bytes();
         Mac([a, b, c, d, e, f])
+    }
+
+    /// Whether the device checks the checksums of IPv4 headers.
+    #[must_use]
+    pub fn checks_ip4(&self) -> bool {
+        self.checks_ip4.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the device checks the checksums of IPv4 headers. For the port's thread, or who opens it.
+    pub fn set_checks_ip4(&self, checks: bool) {
+        self.checks_ip4.store(checks, Ordering::Relaxed);
     }
 
     /// Says what the device is able to do now. For the port's thread.
@@ -160,6 +173,9 @@ mod tests {
         let mac = Mac([2, 0, 0x5e, 0xff, 0, 9]);
         status.set_link(mac, 9000);
         assert_eq!((status.mac(), status.mtu()), (mac, 9000));
+        assert!(!status.checks_ip4());
+        status.set_checks_ip4(true);
+        assert!(status.checks_ip4());
         for (i, &state) in PortState::ALL.iter().enumerate() {
             assert_eq!(state as usize, i);
             status.set_state(state);

@@ -107,6 +107,7 @@ mod tests {
                     gso,
                     needs_csum: true,
                     ecn,
+                    ..Offload::NONE
                 };
                 assert_eq!(parse(&emit(&offload, &[0x80; 4000])), Some(offload));
             }
@@ -123,7 +124,7 @@ mod tests {
             gso_size: 1448,
             gso: GsoKind::Tcp4,
             needs_csum: true,
-            ecn: false,
+            ..Offload::NONE
         };
         let header = emit(&offload, &frame);
         assert_eq!(u16::from_ne_bytes([header[2], header[3]]), 34 + 32);

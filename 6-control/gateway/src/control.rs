@@ -84,7 +84,9 @@ impl Control {
             let Some(now) = seen.get(slot) else { continue };
             let totals = self.counters.port_totals(IfIndex(slot as u16));
             let offload = now.offload;
+            let checks_ip4 = self.counters.checks_ip4(IfIndex(slot as u16));
             let offloads = [
+                (checks_ip4, "rx-checksum"),
                 (offload.checksum, "tx-checksum"),
                 (offload.tcp_segmentation, "tso"),
                 (offload.udp_segmentation, "uso"),

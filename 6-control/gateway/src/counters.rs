@@ -58,6 +58,12 @@ impl Counters {
         })
     }
 
+    /// Whether an interface's device checks the checksums of IPv4 headers.
+    pub(crate) fn checks_ip4(&self, index: IfIndex) -> bool {
+        let mut ports = self.workers.iter().filter_map(|worker| worker.ports.get(index.slot()));
+        ports.any(|port| port.checks_ip4())
+    }
+
     /// What an interface's ports carried.
     pub(crate) fn port_totals(&self, index: IfIndex) -> PortTotals {
         let ports = self.workers.iter().filter_map(|worker| worker.ports.get(index.slot()));

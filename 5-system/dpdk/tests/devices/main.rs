@@ -1,5 +1,6 @@
 //! On DPDK's virtual devices, without hugepages. All tests share the one DPDK of the process.
 
+mod checksums;
 mod control;
 mod frames;
 mod support;

@@ -85,7 +85,7 @@ fn frame(len: usize) -> (Vec<u8>, Offload) {
         gso_size: 1448,
         gso: GsoKind::Tcp4,
         needs_csum: true,
-        ecn: false,
+        ..Offload::NONE
     };
     (bytes, offload)
 }

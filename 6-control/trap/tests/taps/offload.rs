@@ -104,7 +104,7 @@ fn a_super_frame_with_a_partial_checksum_reaches_the_kernels_tcp_whole() {
         gso_size: 1460,
         gso: GsoKind::Tcp4,
         needs_csum: true,
-        ecn: false,
+        ..Offload::NONE
     };
     assert!(vpc.try_punt(PuntClass::Other, packet));
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -19,6 +19,7 @@ pub(crate) fn exercise(input: &[u8]) {
         gso: [GsoKind::None, GsoKind::Tcp4, GsoKind::Tcp6, GsoKind::Udp][usize::from(kind % 4)],
         needs_csum: flags & 1 != 0,
         ecn: flags & 2 != 0,
+        ip4_checked: flags & 4 != 0,
     };
     let mut packet = Packet::from_bytes(frame);
     packet.meta_mut().offload = offload;
