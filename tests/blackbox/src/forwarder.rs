@@ -200,6 +200,22 @@ impl Gateway {
         }
     }
 
+    /// What Portcullis says of one of its interfaces in `show interfaces`; null if it has none of this name.
+    #[track_caller]
+    #[must_use]
+    pub fn interface(&self, name: &str) -> serde_json::Value {
+        let rows = self.show("interfaces").unwrap_or_default();
+        rows.into_iter().find(|row| row["name"] == name).unwrap_or_default()
+    }
+
+    /// Whether Portcullis has all its interfaces up, with carrier; of other forwarders that is not asked.
+    #[track_caller]
+    #[must_use]
+    pub fn has_all_links(&self) -> bool {
+        let rows = self.show("interfaces").unwrap_or_default();
+        rows.iter().all(|row| row["carrier"] == true && row["admin_up"] == true)
+    }
+
     /// How many packets Portcullis has dropped for a reason; none is known of other forwarders.
     #[track_caller]
     #[must_use]

@@ -113,8 +113,7 @@ impl Site {
             }
         }
         wait_until("the gateway knows of its links", Duration::from_secs(10), || {
-            let interfaces = gateway.show("interfaces").unwrap_or_default();
-            interfaces.iter().all(|it| it["carrier"] == true && it["admin_up"] == true)
+            gateway.has_all_links()
         });
         Self { inside, second, outside, gateway }
     }

@@ -75,8 +75,7 @@ impl Pair {
             suit_testpmd(&far, 2);
         }
         wait_until("the gateway knows of its links", Duration::from_secs(10), || {
-            let interfaces = gateway.show("interfaces").unwrap_or_default();
-            interfaces.iter().all(|it| it["carrier"] == true && it["admin_up"] == true)
+            gateway.has_all_links()
         });
         if !options.cold {
             near.reaches_within(Duration::from_secs(10), "10.2.0.2");

@@ -179,8 +179,7 @@ fn portcullis(lab: &Lab, host: &Host, from: &str, (cpus, threads): (&str, u8)) -
     let gateway = Gateway::start(lab, Forwarder::Portcullis, &plan);
     let vpc = gateway.control();
     wait_until("both interfaces are up", Duration::from_secs(20), || {
-        let interfaces = gateway.show("interfaces").unwrap_or_default();
-        interfaces.iter().all(|it| it["carrier"] == true && it["admin_up"] == true)
+        gateway.has_all_links()
             && vpc.run("ip -4 route show table main").lines().count() as u32 > ROUTES
     });
     for n in 0..200 {
@@ -198,12 +197,7 @@ fn portcullis(lab: &Lab, host: &Host, from: &str, (cpus, threads): (&str, u8)) -
         std::thread::sleep(Duration::from_millis(500));
         dropped() == before
     });
-    let sent = || {
-        let interfaces = gateway.show("interfaces").unwrap_or_default();
-        let out = interfaces.iter().find(|row| row["name"] == "out");
-        out.and_then(|row| row["tx_packets"].as_u64()).unwrap_or(0)
-    };
-    rate(sent)
+    rate(|| gateway.interface("out")["tx_packets"].as_u64().unwrap_or(0))
 }
 
 fn rate(sent: impl Fn() -> u64) -> f64 {

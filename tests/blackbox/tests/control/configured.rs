@@ -48,11 +48,8 @@ fn a_flood_to_the_gateway_itself_takes_nothing_from_bfd_and_bgp() {
 
     let control = routed.pair.gateway.control();
     let mac = control.mac("lan");
-    let received = || -> u64 {
-        let interfaces = routed.pair.gateway.show("interfaces").expect("an answer");
-        let lan = interfaces.iter().find(|row| row["name"] == "lan");
-        lan.and_then(|row| row["rx_packets"].as_u64()).expect("a number")
-    };
+    let received =
+        || routed.pair.gateway.interface("lan")["rx_packets"].as_u64().expect("a number");
     let held_back = || routed.pair.gateway.drops("punt-rate-other").expect("an answer");
     let (held_before, received_before) = (held_back(), received());
     let target = Target::new(control, "lan", "10.1.0.1");

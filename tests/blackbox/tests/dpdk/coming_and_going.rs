@@ -37,17 +37,17 @@ fn a_device_that_fails_to_start_is_an_error_and_comes_when_it_can() {
     let log = gateway.portcullis().log();
     let complaint = log.lines().find(|line| line.contains("ERROR interface late"));
     assert!(complaint.is_some_and(|line| line.contains(&device)), "{log}");
-    let late = |gateway: &Gateway| {
-        let rows = gateway.show("interfaces").unwrap_or_default();
-        rows.into_iter().find(|row| row["name"] == "late").unwrap_or_default()
-    };
-    assert_eq!(late(&gateway)["carrier"], false);
+    assert_eq!(gateway.interface("late")["carrier"], false);
     near.scapy(&format!(
         "wrpcap('{}', [raw(Ether(dst='02:70:63:61:70:00')/IP(dst='10.1.0.2')/UDP())] * 5, linktype=1)",
         frames.display()
     ));
-    wait_until("it is there", Duration::from_secs(20), || late(&gateway)["carrier"] == true);
-    wait_until("its frames came in", Duration::from_secs(10), || late(&gateway)["rx_packets"] == 5);
+    wait_until("it is there", Duration::from_secs(20), || {
+        gateway.interface("late")["carrier"] == true
+    });
+    wait_until("its frames came in", Duration::from_secs(10), || {
+        gateway.interface("late")["rx_packets"] == 5
+    });
     assert!(gateway.portcullis().log().contains("interface late: its device is there"));
 }
 
@@ -63,21 +63,14 @@ fn a_kernels_device_that_is_made_anew_is_taken_into_use() {
         ..Plan::default()
     };
     let mut gateway = Gateway::start(&lab, Forwarder::Portcullis, &plan);
-    near.configure("eth0", &["10.1.0.2/24"]);
-    near.run("ip route add default via 10.1.0.1");
-    let plug_in = || {
-        far.configure("eth0", &["10.2.0.2/24"]);
-        far.run("ip route add default via 10.2.0.1");
-    };
-    plug_in();
+    crate::configure(&near, 1);
+    crate::configure(&far, 2);
     near.reaches_within(Duration::from_secs(10), "10.2.0.2");
     for time in 1..=2 {
         far.run("ip link delete eth0");
-        let carrier = |gateway: &Gateway| {
-            let rows = gateway.show("interfaces").unwrap_or_default();
-            rows.iter().any(|row| row["name"] == "wan" && row["carrier"] == true)
-        };
-        wait_until("it is gone", Duration::from_secs(5), || !carrier(&gateway));
+        wait_until("it is gone", Duration::from_secs(5), || {
+            gateway.interface("wan")["carrier"] == false
+        });
         near.reaches_within(Duration::from_secs(5), "10.1.0.1");
         // The new one may have the number that the old one had.
         wait_until("it is given up", Duration::from_secs(5), || {
@@ -85,7 +78,7 @@ fn a_kernels_device_that_is_made_anew_is_taken_into_use() {
             log.matches("interface wan: its device is gone").count() == time
         });
         link((&gateway.portcullis().link, "eth2"), (&far, "eth0"));
-        plug_in();
+        crate::configure(&far, 2);
         near.reaches_within(Duration::from_secs(10), "10.2.0.2");
     }
     assert_eq!(gateway.portcullis().stop().code(), Some(0));

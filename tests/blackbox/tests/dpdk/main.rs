@@ -9,12 +9,15 @@ mod tap;
 
 use portcullis_blackbox::Host;
 
-/// Two hosts behind the gateway's 10.1.0.1 and 10.2.0.1, which send finished frames only: drivers on top of the kernel's
-/// devices take no others.
-fn configure(near: &Host, far: &Host) {
-    for (host, number) in [(near, 1), (far, 2)] {
-        host.run("ethtool -K eth0 tx off sg off tso off gso off gro off");
-        host.configure("eth0", &[&format!("10.{number}.0.2/24")]);
-        host.run(&format!("ip route add default via 10.{number}.0.1"));
-    }
+/// A host behind the gateway's 10.`number`.0.1 and 2001:db8:`number`::1.
+fn configure(host: &Host, number: u8) {
+    let addresses = [format!("10.{number}.0.2/24"), format!("2001:db8:{number}::2/64")];
+    host.configure("eth0", &addresses.each_ref().map(String::as_str));
+    host.run(&format!("ip route add default via 10.{number}.0.1"));
+    host.run(&format!("ip -6 route add default via 2001:db8:{number}::1"));
+}
+
+/// Finished frames only: drivers on top of the kernel's devices take no others.
+fn without_offloads(host: &Host, device: &str) {
+    host.run(&format!("ethtool -K {device} tx off sg off tso off gso off gro off"));
 }

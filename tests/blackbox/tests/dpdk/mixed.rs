@@ -19,14 +19,9 @@ fn super_frames_of_one_driver_cross_to_the_other_in_segments() {
         ..Plan::default()
     };
     let gateway = Gateway::start(&lab, Forwarder::Portcullis, &plan);
-    // net_af_packet takes no unfinished frames.
-    far.run("ethtool -K eth0 tx off sg off tso off gso off gro off");
-    for (host, number) in [(&near, 1), (&far, 2)] {
-        let addresses = [format!("10.{number}.0.2/24"), format!("2001:db8:{number}::2/64")];
-        host.configure("eth0", &addresses.each_ref().map(String::as_str));
-        host.run(&format!("ip route add default via 10.{number}.0.1"));
-        host.run(&format!("ip -6 route add default via 2001:db8:{number}::1"));
-    }
+    crate::without_offloads(&far, "eth0");
+    crate::configure(&near, 1);
+    crate::configure(&far, 2);
     for to in ["10.2.0.2", "2001:db8:2::2"] {
         near.reaches_within(Duration::from_secs(10), to);
     }

@@ -35,7 +35,10 @@ fn start(lab: &Lab, gateway: &str, file: &str) -> (Host, Host, Gateway) {
         ..Plan::default()
     };
     let gateway = Gateway::start(lab, Forwarder::Portcullis, &plan);
-    crate::configure(&near, &far);
+    for (host, number) in [(&near, 1), (&far, 2)] {
+        crate::without_offloads(host, "eth0");
+        crate::configure(host, number);
+    }
     near.reaches_within(Duration::from_secs(10), "10.2.0.2");
     (near, far, gateway)
 }

@@ -18,7 +18,10 @@ fn packets_cross_on_af_xdp() {
         ..Plan::default()
     };
     let mut gateway = Gateway::start(&lab, Forwarder::Portcullis, &plan);
-    crate::configure(&near, &far);
+    for (host, number) in [(&near, 1), (&far, 2)] {
+        crate::without_offloads(host, "eth0");
+        crate::configure(host, number);
+    }
     near.reaches_within(Duration::from_secs(10), "10.2.0.2");
     near.reaches_within(Duration::from_secs(10), "10.1.0.1");
     let _server = IperfServer::start(&far);

@@ -66,15 +66,13 @@ fn layout(kind: Kind, name: &str) -> Layout {
     let folder = Sockets(sockets(&lab));
     std::fs::create_dir(&folder.0).expect("a place for sockets");
     let (near, far, devices) = (lab.host("near"), lab.host("far"), lab.host("bridge"));
-    for (number, host) in [(1, &near), (2, &far)] {
+    for (number, host) in [(1_u8, &near), (2, &far)] {
         let device = format!("eth{number}");
         link((&devices, &device), (host, "eth0"));
-        for (host, device) in [(&devices, device.as_str()), (host, "eth0")] {
-            host.run(&format!("ethtool -K {device} tx off sg off tso off gso off gro off"));
-        }
+        crate::without_offloads(&devices, &device);
+        crate::without_offloads(host, "eth0");
         devices.run(&format!("ip link set {device} up"));
-        host.configure("eth0", &[&format!("10.{number}.0.2/24")]);
-        host.run(&format!("ip route add default via 10.{number}.0.1"));
+        crate::configure(host, number);
     }
     let port = |name: &str, host: &Host, number: usize| {
         Port::new(name, host, &[&format!("10.{}.0.1/24", number + 1)])
@@ -153,11 +151,9 @@ fn what_is_set_down_at_the_tap_lets_nothing_pass_until_it_is_set_up() {
     layout.near.reaches_within(Duration::from_secs(20), "10.2.0.2");
     let control = layout.gateway.control();
     control.run("ip link set wan down");
-    let admin_up = || {
-        let rows = layout.gateway.show("interfaces").unwrap_or_default();
-        rows.iter().any(|row| row["name"] == "wan" && row["admin_up"] == true)
-    };
-    wait_until("it is down", Duration::from_secs(10), || !admin_up());
+    wait_until("it is down", Duration::from_secs(10), || {
+        layout.gateway.interface("wan")["admin_up"] == false
+    });
     assert_eq!(layout.near.ping("-c 2 -i 0.1 -W 1", "10.2.0.2").received, 0);
     control.run("ip link set wan up");
     layout.near.reaches_within(Duration::from_secs(10), "10.2.0.2");

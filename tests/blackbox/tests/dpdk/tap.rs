@@ -31,12 +31,8 @@ fn layout(name: &str) -> Layout {
     link((&devices, "wire"), (&far, "eth0"));
     devices.run("ip link set wire up");
     join(&devices, "wire", "dtap0");
-    for (host, number) in [(&near, 1), (&far, 2)] {
-        let addresses = [format!("10.{number}.0.2/24"), format!("2001:db8:{number}::2/64")];
-        host.configure("eth0", &addresses.each_ref().map(String::as_str));
-        host.run(&format!("ip route add default via 10.{number}.0.1"));
-        host.run(&format!("ip -6 route add default via 2001:db8:{number}::1"));
-    }
+    crate::configure(&near, 1);
+    crate::configure(&far, 2);
     for to in ["10.2.0.2", "2001:db8:2::2"] {
         near.reaches_within(Duration::from_secs(10), to);
     }
@@ -55,9 +51,8 @@ fn converse(from: &Host) {
 #[test]
 fn unfinished_checksums_leave_finished_by_a_device_that_finishes_them() {
     let layout = layout("unfinished_checksums_leave_finished_by_a_device_that_finishes_them");
-    let rows = layout.gateway.show("interfaces").unwrap_or_default();
-    let wan = rows.iter().find(|row| row["name"] == "wan").expect("a row");
-    assert_eq!(wan["offloads"].to_string(), r#"["rx-checksum","tx-checksum"]"#);
+    let wan = layout.gateway.interface("wan");
+    assert_eq!(wan["offloads"], serde_json::json!(["rx-checksum", "tx-checksum"]), "{wan}");
     // So nobody else finishes them: not the kernel of the gateway's own packets, nor that of the near host.
     let vpc = layout.gateway.control();
     for (host, interface) in [(vpc, "wan"), (&layout.near, "eth0")] {
