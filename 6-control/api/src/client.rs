@@ -39,13 +39,26 @@ pub enum ClientError {
     },
     /// The connection broke.
     #[error("the connection to the gateway broke: {0}")]
-    Broken(#[from] io::Error),
+    Broken(#[source] io::Error),
+    /// The connection is there, and nothing comes.
+    #[error("the gateway is silent for {} s: it is stopped, or gets no time to run", PATIENCE.as_secs())]
+    Silent,
     /// The gateway refused, and said why.
     #[error("the gateway says: {0}")]
     Refused(String),
     /// The other side says what no gateway would.
     #[error("this does not sound like a gateway: {0}")]
     Nonsense(String),
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // What a socket's own timeout answers is the former.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Silent,
+            _ => Self::Broken(error),
+        }
+    }
 }
 
 /// Why nobody answers at a socket, in the words of who wonders.
@@ -149,5 +162,26 @@ fn read_line<R: Row>(stream: &mut BufReader<UnixStream>) -> Result<Line<R>, Clie
             Err(ClientError::Nonsense("a line it sent does not end".into()))
         }
         Some(_) => Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_says_nothing_is_told_from_one_that_hangs_up() {
+        let (near, far) = UnixStream::pair().expect("two ends");
+        near.set_read_timeout(Some(Duration::from_millis(1))).expect("a timeout");
+        let mut near = BufReader::new(near);
+        let silent = read_line::<Box<RawValue>>(&mut near).expect_err("nothing was said");
+        assert!(matches!(silent, ClientError::Silent), "{silent:?}");
+        assert_eq!(
+            silent.to_string(),
+            "the gateway is silent for 30 s: it is stopped, or gets no time to run"
+        );
+        drop(far);
+        let gone = read_line::<Box<RawValue>>(&mut near).expect_err("the end");
+        assert!(matches!(gone, ClientError::Broken(_)), "{gone:?}");
     }
 }
