@@ -26,8 +26,9 @@ impl IdlePolicy {
     pub const DEDICATED: Self =
         Self { spin: Duration::from_micros(5), give_way: Duration::from_micros(5) };
 
-    /// For a thread that has its CPU, and ports that nothing wakes it for: a sleep is as long as a packet may have to
-    /// wait, so it takes longer to fall asleep.
+    /// For a thread that has its CPU, and ports that nothing wakes it for, and for the one that works for it: a sleep is as
+    /// long as a packet may have to wait, and to be woken costs both of them more than a few empty turns; so they take longer to
+    /// fall asleep.
     pub const POLLING: Self =
         Self { spin: Duration::from_millis(1), give_way: Duration::from_millis(1) };
 

@@ -229,7 +229,11 @@ impl Assembly {
         for (number, (((place, end, links), mesh), set)) in
             pairs.into_iter().zip(meshed).zip(&counters.workers).enumerate()
         {
-            let idle = if place.shared { IdlePolicy::SHARED } else { IdlePolicy::DEDICATED };
+            let idle = match (place.shared, &dpdk) {
+                (true, _) => IdlePolicy::SHARED,
+                (false, Some(_)) => IdlePolicy::POLLING,
+                (false, None) => IdlePolicy::DEDICATED,
+            };
             let pipeline = PipelineJob::new(
                 limits,
                 idle,
@@ -241,7 +245,6 @@ impl Assembly {
                 Arc::clone(&set.pipeline_loop),
             );
             let ports = open_ports(&devices, set, &mut members, (number, dpdk.as_ref()));
-            let idle = if dpdk.is_some() && !place.shared { IdlePolicy::POLLING } else { idle };
             let io_config = IoConfig { idle, ..IoConfig::default() };
             let links = IoLinks { end, mesh, steering: steering.subscribe() };
             let io_loop = Arc::clone(&set.io_loop);
