@@ -96,8 +96,9 @@ static uint16_t prepare(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, 
 }
 
 /* Sends frames, which the caller gives up, and frees what the device does not take. The requests are in the order of the
- * frames. */
-void pc_transmit(uint16_t port, uint16_t queue, void **frames, uint16_t count,
+ * frames. If this CPU will fill their buffers with the next ones that it receives, it had better have their lines, which the
+ * pipeline's has written. */
+void pc_transmit(uint16_t port, uint16_t queue, void **frames, uint16_t count, uint16_t will_be_filled,
 		 const struct pc_request *requests, uint16_t request_count, struct pc_sent *sent)
 {
 	struct rte_mbuf **mbufs = (struct rte_mbuf **)frames;
@@ -113,6 +114,8 @@ void pc_transmit(uint16_t port, uint16_t queue, void **frames, uint16_t count,
 		mbuf->pkt_len = frame->length;
 		mbuf->ol_flags = 0;
 		bytes += frame->length;
+		if (will_be_filled)
+			__builtin_prefetch((char *)mbuf->buf_addr + frame->start, 1);
 		frames[i] = mbuf;
 	}
 	if (request_count) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <rte_bus.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -59,6 +60,8 @@ int pc_look(uint16_t port, struct pc_device *device)
 		device->offloads |= PC_OFFLOAD_TX_IPV4_L4;
 	if (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM)
 		device->offloads |= PC_OFFLOAD_RX_IPV4;
+	if (info.device && !strcmp(rte_bus_name(rte_dev_bus(info.device)), "vdev"))
+		device->offloads |= PC_COPIED_BY_CPU;
 	return 0;
 }
 

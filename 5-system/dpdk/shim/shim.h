@@ -67,6 +67,8 @@ struct pc_device {
 
 #define PC_OFFLOAD_TX_IPV4_L4 1u
 #define PC_OFFLOAD_RX_IPV4 2u
+/* No offload, but the want of one: frames are copied by the CPU that polls the device, not by the device. */
+#define PC_COPIED_BY_CPU 4u
 
 struct pc_setup {
 	uint16_t rx_queues;
@@ -135,7 +137,7 @@ uint16_t pc_receive(uint16_t port, uint16_t queue, void **frames, uint16_t most,
 		    const void *checked, struct pc_received *received);
 uint32_t pc_length(void *frame);
 void pc_copy_out(void *frame, void *to, uint32_t length);
-void pc_transmit(uint16_t port, uint16_t queue, void **frames, uint16_t count,
+void pc_transmit(uint16_t port, uint16_t queue, void **frames, uint16_t count, uint16_t will_be_filled,
 		 const struct pc_request *requests, uint16_t request_count, struct pc_sent *sent);
 
 _Static_assert(sizeof(struct pc_frame) == PC_FRAME_SIZE, "as Frame");

@@ -66,6 +66,8 @@ pub struct DeviceInfo {
     /// Whether it says of what it receives that an IPv4 header's checksum is right.
     pub checks_ip4: bool,
     rss_functions: u64,
+    /// A virtual device, whose frames are copied by the CPU that polls it.
+    pub(crate) copied_by_cpu: bool,
 }
 
 /// How a device is to be.
@@ -474,6 +476,7 @@ impl From<&ffi::DeviceFacts> for DeviceInfo {
             mtu: (facts.min_mtu, facts.max_mtu),
             numa_node: facts.numa_node,
             offload: TxOffload { checksum, ..TxOffload::NONE },
+            copied_by_cpu: facts.offloads & ffi::COPIED_BY_CPU != 0,
             checks_ip4: facts.offloads & ffi::OFFLOAD_RX_IP4 != 0,
             rss_functions: facts.rss_functions,
         }

@@ -58,6 +58,7 @@ pub(crate) struct DeviceFacts {
 
 pub(crate) const OFFLOAD_TX_L4: u32 = 1;
 pub(crate) const OFFLOAD_RX_IP4: u32 = 2;
+pub(crate) const COPIED_BY_CPU: u32 = 4;
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -154,6 +155,7 @@ unsafe extern "C" {
         queue: u16,
         frames: *mut *mut Header,
         count: u16,
+        will_be_filled: u16,
         requests: *const Request,
         request_count: u16,
         sent: *mut Sent,

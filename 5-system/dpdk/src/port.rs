@@ -31,6 +31,8 @@ pub struct DpdkPort {
     status: Arc<PortStatus>,
     buffers: BufferPool,
     offload: TxOffload,
+    /// The buffers of what is sent are soon filled by this CPU again.
+    copied_by_cpu: bool,
     /// What a frame that comes in is known by.
     fresh: Meta,
     /// The same, of one whose IPv4 header the device has found right.
@@ -68,6 +70,7 @@ impl DpdkPort {
             status,
             buffers,
             offload: info.offload,
+            copied_by_cpu: info.copied_by_cpu,
             fresh,
             checked: Meta { offload, ..fresh },
             burst: Vec::with_capacity(BATCH),
@@ -189,7 +192,8 @@ impl DpdkPort {
         unsafe {
             let (frames, requests, asked) =
                 (frames.as_mut_ptr().cast(), requests.as_ptr(), requests.len() as u16);
-            ffi::pc_transmit(port, queue, frames, count, requests, asked, &mut sent);
+            let filled = self.copied_by_cpu.into();
+            ffi::pc_transmit(port, queue, frames, count, filled, requests, asked, &mut sent);
         }
         drop(held);
         let counters = &self.status.counters;
