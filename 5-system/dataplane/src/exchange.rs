@@ -8,7 +8,7 @@
 //!   I/O ─────────────► pipeline ─────────────► I/O        frames of taps, frames that waited
 //! ```
 //!
-//! There are [`BATCHES`] `Vec`s in the first circle and [`EXTRAS`] in the second, and each ring
+//! There are as many `Vec`s in the first circle as are asked for, [`EXTRAS`] in the second, and each ring
 //! holds all of its circle: so no send can fail, nobody waits for room, and with no `Vec` at hand
 //! the I/O thread receives nothing more until the pipeline is through with one.
 
@@ -18,8 +18,13 @@ use portcullis_packet::{BATCH, Packet};
 
 use crate::{Doorbell, Receiver, Sender, ring};
 
-/// `Vec`s between ports and pipeline: what a burst may fill before frames wait in the devices.
+/// `Vec`s between ports and pipeline: what a burst may fill before frames wait in the devices, and what is worked on between two
+/// awakenings.
 pub const BATCHES: usize = 16;
+
+/// So many are enough between threads that both poll on CPUs of their own. More would only be more packets on their way, whose
+/// lines then are not in a first-level cache any more.
+pub const FEW_BATCHES: usize = 4;
 
 /// `Vec`s for what does not come from a port.
 pub const EXTRAS: usize = 4;
@@ -34,6 +39,8 @@ pub struct IoEnd {
     pub(crate) empties: Sender<Vec<Packet>>,
     /// Empty `Vec`s of the first circle.
     pub(crate) spares: Vec<Vec<Packet>>,
+    /// How many there are in it.
+    batches: usize,
 }
 
 /// The pipeline thread's end.
@@ -48,12 +55,12 @@ pub struct PipelineEnd {
     pub(crate) spares: Vec<Vec<Packet>>,
 }
 
-/// The two ends of a worker of two threads.
+/// The two ends of a worker of two threads, with so many batches going round: [`BATCHES`] or [`FEW_BATCHES`].
 ///
 /// # Errors
 /// If the process has no file descriptor left for a doorbell.
-pub fn exchange() -> io::Result<(IoEnd, PipelineEnd)> {
-    Ok(between(Doorbell::new()?, Doorbell::new()?))
+pub fn exchange(batches: usize) -> io::Result<(IoEnd, PipelineEnd)> {
+    Ok(between(Doorbell::new()?, Doorbell::new()?, batches))
 }
 
 /// The two ends of a worker of one thread ([`IoLoop::run_to_completion`](crate::IoLoop::run_to_completion)), which sleeps on one
@@ -63,12 +70,12 @@ pub fn exchange() -> io::Result<(IoEnd, PipelineEnd)> {
 /// If the process has no file descriptor left for a doorbell.
 pub fn exchange_on_one_thread() -> io::Result<(IoEnd, PipelineEnd)> {
     let doorbell = Doorbell::new()?;
-    Ok(between(doorbell.same(), doorbell))
+    Ok(between(doorbell.same(), doorbell, BATCHES))
 }
 
-fn between(io: Doorbell, pipeline: Doorbell) -> (IoEnd, PipelineEnd) {
-    let (work_in, work_out) = ring(BATCHES, &pipeline);
-    let (done_in, done_out) = ring(BATCHES, &io);
+fn between(io: Doorbell, pipeline: Doorbell, batches: usize) -> (IoEnd, PipelineEnd) {
+    let (work_in, work_out) = ring(batches, &pipeline);
+    let (done_in, done_out) = ring(batches, &io);
     let (extra_in, extra_out) = ring(EXTRAS, &io);
     let (empties_in, empties_out) = ring(EXTRAS, &pipeline);
     let vecs = |count| (0..count).map(|_| Vec::with_capacity(BATCH)).collect();
@@ -78,7 +85,8 @@ fn between(io: Doorbell, pipeline: Doorbell) -> (IoEnd, PipelineEnd) {
         done: done_out,
         extra: extra_out,
         empties: empties_in,
-        spares: vecs(BATCHES),
+        spares: vecs(batches),
+        batches,
     };
     let pipeline = PipelineEnd {
         doorbell: pipeline,
@@ -100,7 +108,7 @@ impl IoEnd {
 
     /// Whether the pipeline has given back all it was sent.
     pub(crate) const fn is_all_home(&self) -> bool {
-        self.spares.len() == BATCHES
+        self.spares.len() == self.batches
     }
 }
 

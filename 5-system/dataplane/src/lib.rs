@@ -30,7 +30,9 @@ mod sync {
 }
 
 pub use doorbell::{Bell, Doorbell};
-pub use exchange::{BATCHES, EXTRAS, IoEnd, PipelineEnd, exchange, exchange_on_one_thread};
+pub use exchange::{
+    BATCHES, EXTRAS, FEW_BATCHES, IoEnd, PipelineEnd, exchange, exchange_on_one_thread,
+};
 pub use idle::{Idle, IdlePolicy, MAX_FDS, Step, sleep};
 pub use io_loop::{IoConfig, IoCounters, IoLinks, IoLoop};
 pub use jobs::{IoJob, OpenPort, PipelineJob, WorkerJob};

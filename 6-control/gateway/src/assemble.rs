@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use portcullis_config::{Config, Driver};
 use portcullis_dataplane::{
-    Bell, Doorbell, EVENT_CAPACITY, INJECT_CAPACITY, INQUIRIES, IdlePolicy, IoConfig, IoCounters,
-    IoJob, IoLinks, IoLoop, OpenPort, PipelineCounters, PipelineJob, PipelineLinks, Receiver,
-    Sender, SteeredBy, Stop, WorkerJob, exchange, exchange_on_one_thread, mesh, questions, ring,
-    trap_queue,
+    BATCHES, Bell, Doorbell, EVENT_CAPACITY, FEW_BATCHES, INJECT_CAPACITY, INQUIRIES, IdlePolicy,
+    IoConfig, IoCounters, IoJob, IoLinks, IoLoop, OpenPort, PipelineCounters, PipelineJob,
+    PipelineLinks, Receiver, Sender, SteeredBy, Stop, WorkerJob, exchange, exchange_on_one_thread,
+    mesh, questions, ring, trap_queue,
 };
 use portcullis_drivers::af_packet::{AfPacket, AfPacketConfig, Member};
 use portcullis_drivers::{Port, PortStatus};
@@ -166,7 +166,8 @@ impl Assembly {
         for (place, ports) in plan.workers.iter().zip(statuses) {
             let (io, pipeline) = match place.pairing {
                 Pairing::OneThread => exchange_on_one_thread()?,
-                Pairing::Siblings | Pairing::Cores | Pairing::OneCpu => exchange()?,
+                Pairing::Siblings | Pairing::Cores if dpdk.is_some() => exchange(FEW_BATCHES)?,
+                Pairing::Siblings | Pairing::Cores | Pairing::OneCpu => exchange(BATCHES)?,
             };
             let (lane, injected): (Sender<Packet>, _) = ring(INJECT_CAPACITY, pipeline.doorbell());
             bells.push(pipeline.doorbell().bell());

@@ -11,7 +11,7 @@ const PORTS: u16 = 3;
 
 /// A loop over ports in memory, the far ends of their wires, and the pipeline's end.
 fn io_loop() -> (IoLoop, Vec<MemoryPort>, PipelineEnd) {
-    let (io, pipeline) = exchange().expect("doorbells");
+    let (io, pipeline) = exchange(BATCHES).expect("doorbells");
     let (near, far): (Vec<_>, Vec<_>) =
         (0..PORTS).map(|n| pair(IfIndex(n), IfIndex(n), 4096)).unzip();
     let ports = near.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect();

@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 
 use etherparse::PacketBuilder;
 use portcullis_dataplane::{
-    Bell, Doorbell, INJECT_CAPACITY, IdlePolicy, IoConfig, IoCounters, IoLinks, IoLoop,
-    PipelineCounters, PipelineLinks, PipelineLoop, Questions, Sender, Stop, TrapReceiver, exchange,
-    exchange_on_one_thread, questions, ring, trap_queue,
+    Bell, Doorbell, FEW_BATCHES, INJECT_CAPACITY, IdlePolicy, IoConfig, IoCounters, IoLinks,
+    IoLoop, PipelineCounters, PipelineLinks, PipelineLoop, Questions, Sender, Stop, TrapReceiver,
+    exchange, exchange_on_one_thread, questions, ring, trap_queue,
 };
 use portcullis_drivers::Port;
 use portcullis_packet::{IfIndex, Mac, NextHopId, Packet, TxOffload, VrfId};
@@ -66,7 +66,7 @@ impl Gateway {
         let mut publisher = Publisher::new(snapshot);
         let (io_end, pipeline_end) = match threads {
             Threads::One => exchange_on_one_thread().expect("a doorbell"),
-            Threads::Two => exchange().expect("doorbells"),
+            Threads::Two => exchange(FEW_BATCHES).expect("doorbells"),
         };
         let doorbell = || Doorbell::new().expect("a doorbell");
         let (punt_sender, punts) = trap_queue(doorbell());

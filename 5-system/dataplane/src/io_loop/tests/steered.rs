@@ -6,7 +6,7 @@ use portcullis_packet::{SMALL_CAPACITY, TxOffload, WorkerId};
 
 use super::allocations::count_in;
 use super::*;
-use crate::{HANDOVERS, Steer, mesh};
+use crate::{BATCHES, HANDOVERS, Steer, mesh};
 
 /// A flow that belongs to nobody.
 pub(super) const NOBODYS: u8 = 0xff;
@@ -101,7 +101,7 @@ struct World {
 impl World {
     fn new(workers: u8, small: usize, large: usize) -> Self {
         let mut steering: Publisher<SteeredBy> = Publisher::new(Some(Arc::new(ByFlow { workers })));
-        let ends: Vec<_> = (0..workers).map(|_| exchange().expect("doorbells")).collect();
+        let ends: Vec<_> = (0..workers).map(|_| exchange(BATCHES).expect("doorbells")).collect();
         let meshed = mesh(ends.iter().map(|(io, _)| io.doorbell()));
         let config =
             IoConfig { small_buffers: small, large_buffers: large, idle: IdlePolicy::SHARED };

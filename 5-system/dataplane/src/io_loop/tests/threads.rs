@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 
 use super::steered::{ByFlow, frame, read};
 use super::*;
-use crate::mesh;
+use crate::{BATCHES, mesh};
 
 /// What a pipeline does with one packet, given the number of its worker.
 type Decide = fn(u16, &mut Packet);
@@ -24,7 +24,7 @@ impl Running {
     /// Each worker has a port if it is among the first `ports`.
     fn start(workers: u8, ports: usize, decide: Decide) -> Self {
         let mut steering: Publisher<SteeredBy> = Publisher::new(Some(Arc::new(ByFlow { workers })));
-        let ends: Vec<_> = (0..workers).map(|_| exchange().expect("doorbells")).collect();
+        let ends: Vec<_> = (0..workers).map(|_| exchange(BATCHES).expect("doorbells")).collect();
         let meshed = mesh(ends.iter().map(|(io, _)| io.doorbell()));
         let stop = Stop::new();
         let pool = Pool::new(PoolLimits { small: 0, large: 0 });
