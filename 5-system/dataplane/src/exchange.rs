@@ -23,7 +23,7 @@ use crate::{Doorbell, Receiver, Sender, ring};
 pub const BATCHES: usize = 16;
 
 /// So many are enough between threads that both poll on CPUs of their own. More would only be more packets on their way, whose
-/// lines then are not in a first-level cache any more.
+/// lines take more of the caches.
 pub const FEW_BATCHES: usize = 4;
 
 /// `Vec`s for what does not come from a port.
