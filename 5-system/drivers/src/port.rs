@@ -1,8 +1,8 @@
 //! The trait that the I/O loop drives, and what others may know of a port while it does.
 
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_packet::{Counter, DropCounters, IfIndex, Mac, Packet, Pool, TxOffload};
 
@@ -97,6 +97,7 @@ pub struct PortStatus {
     mtu: AtomicU32,
     state: AtomicU8,
     checks_ip4: AtomicBool,
+    problem: Mutex<Option<String>>,
 }
 
 impl PortStatus {
@@ -109,6 +110,7 @@ impl PortStatus {
             mtu: AtomicU32::new(0),
             state: AtomicU8::new(PortState::Gone as u8),
             checks_ip4: AtomicBool::new(false),
+            problem: Mutex::new(None),
         }
     }
 
@@ -141,6 +143,17 @@ impl PortStatus {
     /// Says whether the device checks the checksums of IPv4 headers. For the port's thread, or who opens it.
     pub fn set_checks_ip4(&self, checks: bool) {
         self.checks_ip4.store(checks, Ordering::Relaxed);
+    }
+
+    /// Why no device is in use, in words for who runs the gateway. `None` if one is.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says why no device is in use, or that one is. For the port's thread, or who opens it.
+    pub fn set_problem(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
     /// Says what the device is able to do now. For the port's thread.
@@ -176,6 +189,9 @@ mod tests {
         assert!(!status.checks_ip4());
         status.set_checks_ip4(true);
         assert!(status.checks_ip4());
+        assert_eq!(status.problem(), None);
+        status.set_problem(Some("unplugged".into()));
+        assert_eq!(status.problem().as_deref(), Some("unplugged"));
         for (i, &state) in PortState::ALL.iter().enumerate() {
             assert_eq!(state as usize, i);
             status.set_state(state);

@@ -108,6 +108,7 @@ impl Control {
                 tx_bytes: totals.tx_bytes,
                 drops: totals.drops,
                 offloads: offloads.into_iter().filter(|o| o.0).map(|o| o.1.to_owned()).collect(),
+                problem: self.counters.problem(IfIndex(slot as u16)),
             };
             reply.row(&row).await?;
         }

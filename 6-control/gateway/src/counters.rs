@@ -58,16 +58,23 @@ impl Counters {
         })
     }
 
+    fn ports_of(&self, index: IfIndex) -> impl Iterator<Item = &Arc<PortStatus>> {
+        self.workers.iter().filter_map(move |worker| worker.ports.get(index.slot()))
+    }
+
     /// Whether an interface's device checks the checksums of IPv4 headers.
     pub(crate) fn checks_ip4(&self, index: IfIndex) -> bool {
-        let mut ports = self.workers.iter().filter_map(|worker| worker.ports.get(index.slot()));
-        ports.any(|port| port.checks_ip4())
+        self.ports_of(index).any(|port| port.checks_ip4())
+    }
+
+    /// Why an interface's device is not in use, if it is not.
+    pub(crate) fn problem(&self, index: IfIndex) -> Option<String> {
+        self.ports_of(index).find_map(|port| port.problem())
     }
 
     /// What an interface's ports carried.
     pub(crate) fn port_totals(&self, index: IfIndex) -> PortTotals {
-        let ports = self.workers.iter().filter_map(|worker| worker.ports.get(index.slot()));
-        ports.fold(PortTotals::default(), |sum, port| {
+        self.ports_of(index).fold(PortTotals::default(), |sum, port| {
             let counters = &port.counters;
             PortTotals {
                 rx_packets: sum.rx_packets + counters.rx_packets.get(),

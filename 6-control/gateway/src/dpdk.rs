@@ -261,6 +261,7 @@ impl DpdkJob {
         let mut pools = self.pools();
         for place in &mut self.places {
             if let Err(error) = place.open(&mut pools, &mut self.links) {
+                place.show_problem(Some(error.to_string()));
                 error!("interface {}: {error}; it is tried again every second", place.name);
             }
         }
@@ -403,8 +404,16 @@ impl Place {
         );
         self.state = device.seen().map_or(PortState::Gone, PortStatus::state);
         self.device = Some(device);
+        self.show_problem(None);
         self.report();
         Ok(())
+    }
+
+    /// Shows in the first worker's status why there is no device, or that there is one.
+    fn show_problem(&self, problem: Option<String>) {
+        if let Some(status) = self.statuses.first() {
+            status.set_problem(problem);
+        }
     }
 
     /// Tells the manager what the device is like, if that is news.
@@ -464,7 +473,10 @@ impl Place {
             if state != self.state {
                 self.state = state;
                 match (state, link) {
-                    (PortState::Gone, _) => error!("interface {}: its device is gone", self.name),
+                    (PortState::Gone, _) => {
+                        self.show_problem(Some("its device is gone".to_owned()));
+                        error!("interface {}: its device is gone", self.name);
+                    }
                     (_, Some(link)) => {
                         info!("interface {}: {}, {} Mbit/s", self.name, state.name(), link.megabits)
                     }
@@ -479,8 +491,9 @@ impl Place {
             }
         } else if now >= self.retry_at {
             self.retry_at = now + RETRY;
-            if quietly(|| self.open(pools, links)).is_ok() {
-                info!("interface {}: its device is there", self.name);
+            match quietly(|| self.open(pools, links)) {
+                Ok(()) => info!("interface {}: its device is there", self.name),
+                Err(error) => self.show_problem(Some(error.to_string())),
             }
         }
     }

@@ -1,11 +1,17 @@
 //! Interfaces, a line each, and one more for every further address.
 
+use std::io::Write;
+
+use portcullis_api::Answer;
 use portcullis_api::rows::InterfaceRow;
 
+use super::{NONE, table};
+use crate::error::Error;
+use crate::output::{Paint, stdout};
 use crate::table::{Align, Cell, Look};
 use crate::text::{bytes, grouped, printable};
 
-pub(super) const COLUMNS: [(&str, Align); 12] = [
+const COLUMNS: [(&str, Align); 12] = [
     ("INTERFACE", Align::Left),
     ("STATE", Align::Left),
     ("DEVICE", Align::Left),
@@ -20,7 +26,23 @@ pub(super) const COLUMNS: [(&str, Align); 12] = [
     ("ADDRESSES", Align::Left),
 ];
 
-pub(super) fn rows(interface: &InterfaceRow) -> Vec<Vec<Cell>> {
+/// Prints the table, and below it what keeps devices from being used.
+pub(super) fn show(answer: Answer<'_, InterfaceRow>) -> Result<(), Error> {
+    let mut problems = Vec::new();
+    let shown = table(answer, &COLUMNS, NONE, |interface| {
+        let name = printable(&interface.name);
+        problems.extend(interface.problem.as_deref().map(|p| format!("{name}: {}", printable(p))));
+        rows(interface)
+    });
+    let mut separator = "\n";
+    for problem in &problems {
+        writeln!(stdout(), "{separator}{}", Look::Bad.on(problem, Paint::of_stdout()))?;
+        separator = "";
+    }
+    shown
+}
+
+fn rows(interface: &InterfaceRow) -> Vec<Vec<Cell>> {
     let mut addresses = interface.addresses.iter().map(ToString::to_string);
     let first = vec![
         printable(&interface.name).into(),
@@ -46,6 +68,7 @@ pub(super) fn rows(interface: &InterfaceRow) -> Vec<Vec<Cell>> {
 
 fn state(interface: &InterfaceRow) -> Cell {
     match (interface.admin_up, interface.carrier) {
+        _ if interface.problem.is_some() => Cell::new("no device").look(Look::Bad),
         (true, true) => Cell::new("up").look(Look::Good),
         (true, false) => Cell::new("no carrier").look(Look::Bad),
         (false, _) => Cell::new("down").look(Look::Bad),

@@ -35,9 +35,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), Error> {
         What::Flows(flows) => flows::show(&mut client, &request, flows, args.json),
         _ if args.json => json(client.ask::<Box<RawValue>>(&request)?),
         What::Threads => table(client.ask(&request)?, &threads::COLUMNS, NONE, threads::rows),
-        What::Interfaces => {
-            table(client.ask(&request)?, &interfaces::COLUMNS, NONE, interfaces::rows)
-        }
+        What::Interfaces => interfaces::show(client.ask(&request)?),
         What::Routes { .. } => table(client.ask(&request)?, &routes::COLUMNS, NONE, routes::rows),
         What::Neighbors { .. } => {
             table(client.ask(&request)?, &neighbors::COLUMNS, NONE, neighbors::rows)

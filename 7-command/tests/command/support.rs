@@ -277,6 +277,7 @@ fn interfaces() -> Vec<InterfaceRow> {
         tx_bytes: 567_890,
         drops: 17,
         offloads: vec!["rx-checksum".into(), "tso".into()],
+        problem: None,
     };
     let lan = InterfaceRow {
         name: "lan".into(),
@@ -302,7 +303,14 @@ fn interfaces() -> Vec<InterfaceRow> {
         addresses: Vec::new(),
         ..lan.clone()
     };
-    vec![wan, lan, dmz]
+    let sync = InterfaceRow {
+        name: "sync".into(),
+        index: 3,
+        device: "eth4".into(),
+        problem: Some("no device \"eth4\" in this network namespace".into()),
+        ..lan.clone()
+    };
+    vec![wan, lan, dmz, sync]
 }
 
 fn routes() -> Vec<RouteRow> {

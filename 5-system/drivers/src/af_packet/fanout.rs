@@ -66,6 +66,11 @@ impl Member {
         self.size == 1
     }
 
+    /// Whether it is the one that founds the group.
+    pub(super) const fn is_first(&self) -> bool {
+        self.position == 0
+    }
+
     /// Whether those before this one have joined for this life of the device.
     pub(super) fn may_join(&self, device: KernelIndex) -> bool {
         let joined = Joined::unpack(self.group.joined.load(Ordering::Acquire));

@@ -17,6 +17,7 @@ mod ring;
 mod socket;
 mod transmit;
 
+use std::error::Error;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -121,15 +122,26 @@ impl AfPacket {
         let Some(name) = DeviceName::new(&device) else { return Err(OpenError::BadName(device)) };
         let mut port =
             Self { config, name, member, attached: None, transmitter: Transmitter::new(), status };
-        match port.attach() {
-            Ok(true) => Ok(port),
-            Ok(false) => Err(OpenError::NoDevice(device)),
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Err(OpenError::NotAllowed(e)),
-            Err(source) => Err(OpenError::System { device, source }),
-        }
+        port.try_to_attach()?;
+        Ok(port)
     }
 
-    /// Takes the device into use if those before in its group did already. False if there is none.
+    /// Takes the device into use, or says why not, also to those who ask the port's status.
+    fn try_to_attach(&mut self) -> Result<(), OpenError> {
+        let attached = self.attach();
+        let device = self.config.device.clone();
+        let error = match attached {
+            Ok(true) => return Ok(()),
+            Ok(false) => OpenError::NoDevice(device),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => OpenError::NotAllowed(e),
+            Err(source) => OpenError::System { device, source },
+        };
+        let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+        self.status.set_problem(Some(format!("{error}{cause}")));
+        Err(error)
+    }
+
+    /// Takes the device into use if those before in its group did already. False if there is no device.
     fn attach(&mut self) -> io::Result<bool> {
         let socket = Socket::new()?;
         let Some(link) = link::look(&socket, self.name)? else { return Ok(false) };
@@ -154,6 +166,7 @@ impl AfPacket {
         socket.open_filter()?;
         self.attached = Some(Attached { ring, socket, device: link.index });
         self.status.counters.opened.add(1);
+        self.status.set_problem(None);
         self.show(&link);
         Ok(true)
     }
@@ -176,6 +189,11 @@ impl AfPacket {
             Ok(None) => {
                 self.attached = None;
                 self.status.set_state(PortState::Gone);
+                let gone = OpenError::NoDevice(self.config.device.clone());
+                self.status.set_problem(Some(gone.to_string()));
+                if self.member.is_first() {
+                    tracing::error!("device \"{}\" is gone", self.config.device);
+                }
             }
             Err(_) => self.status.counters.errors.add(1),
         }
@@ -227,15 +245,21 @@ impl Port for AfPacket {
 
     fn maintain(&mut self) {
         self.look_after_device();
-        let done = match &self.attached {
-            Some(Attached { socket, .. }) => socket.clear_error().and_then(|()| {
-                let lost = socket.take_overruns()?;
-                self.status.counters.drops.add(DropReason::RxOverrun, lost);
-                Ok(())
-            }),
-            None => self.attach().map(drop),
+        let failed = match &self.attached {
+            Some(Attached { socket, .. }) => {
+                let lost = socket.clear_error().and_then(|()| socket.take_overruns());
+                self.status.counters.drops.add(DropReason::RxOverrun, *lost.as_ref().unwrap_or(&0));
+                lost.is_err()
+            }
+            None => {
+                let outcome = self.try_to_attach();
+                if self.attached.is_some() && self.member.is_first() {
+                    tracing::info!("device \"{}\" is there again", self.config.device);
+                }
+                matches!(outcome, Err(OpenError::NotAllowed(_) | OpenError::System { .. }))
+            }
         };
-        if done.is_err() {
+        if failed {
             self.status.counters.errors.add(1);
         }
     }

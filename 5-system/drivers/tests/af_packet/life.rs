@@ -50,6 +50,8 @@ fn a_device_that_disappears_and_comes_back_is_taken_into_use_again() {
     wire.left.ip("link del dev a");
     assert_eq!(send(&mut a, &mut pool, vec![frame(60, 1)]), 0);
     assert_eq!(a.status().state(), PortState::Gone);
+    let problem = a.status().problem();
+    assert_eq!(problem.as_deref(), Some("no device \"a\" in this network namespace"));
     assert!(a.wait_fd().is_none());
     assert_eq!(send(&mut a, &mut pool, vec![frame(60, 1)]), 0);
     assert_eq!(a.status().counters.drops.get(DropReason::TxGone), 2);
@@ -64,6 +66,7 @@ fn a_device_that_disappears_and_comes_back_is_taken_into_use_again() {
         b.maintain();
         (a.status().state(), b.status().state()) == (PortState::Up, PortState::Up)
     });
+    assert_eq!(a.status().problem(), None);
     send(&mut a, &mut pool, vec![frame(60, 1)]);
     receive(&mut b, &mut pool, 1);
     assert_eq!(a.status().counters.opened.get(), 2);

@@ -90,6 +90,8 @@ pub struct InterfaceRow {
     pub drops: u64,
     /// The offloads in use: `rx-checksum`, `tso`.
     pub offloads: Vec<String>,
+    /// Why its device is not in use: `there is no device "eth1"`. None if it is.
+    pub problem: Option<String>,
 }
 
 /// A route.

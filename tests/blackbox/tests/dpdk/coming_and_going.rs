@@ -37,7 +37,10 @@ fn a_device_that_fails_to_start_is_an_error_and_comes_when_it_can() {
     let log = gateway.portcullis().log();
     let complaint = log.lines().find(|line| line.contains("ERROR interface late"));
     assert!(complaint.is_some_and(|line| line.contains(&device)), "{log}");
-    assert_eq!(gateway.interface("late")["carrier"], false);
+    let late = gateway.interface("late");
+    assert_eq!(late["carrier"], false);
+    let problem = late["problem"].as_str();
+    assert!(problem.is_some_and(|problem| problem.contains(&device)), "{late}");
     near.scapy(&format!(
         "wrpcap('{}', [raw(Ether(dst='02:70:63:61:70:00')/IP(dst='10.1.0.2')/UDP())] * 5, linktype=1)",
         frames.display()
@@ -48,6 +51,7 @@ fn a_device_that_fails_to_start_is_an_error_and_comes_when_it_can() {
     wait_until("its frames came in", Duration::from_secs(10), || {
         gateway.interface("late")["rx_packets"] == 5
     });
+    assert_eq!(gateway.interface("late")["problem"], serde_json::Value::Null);
     assert!(gateway.portcullis().log().contains("interface late: its device is there"));
 }
 
@@ -77,6 +81,7 @@ fn a_kernels_device_that_is_made_anew_is_taken_into_use() {
             let log = gateway.portcullis().log();
             log.matches("interface wan: its device is gone").count() == time
         });
+        assert!(gateway.interface("wan")["problem"].is_string(), "{}", gateway.interface("wan"));
         link((&gateway.portcullis().link, "eth2"), (&far, "eth0"));
         crate::configure(&far, 2);
         near.reaches_within(Duration::from_secs(10), "10.2.0.2");

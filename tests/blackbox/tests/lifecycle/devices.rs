@@ -118,6 +118,11 @@ fn a_device_that_vanishes_does_not_take_the_others_along() {
     let mut pair = Pair::new(&lab, Forwarder::Portcullis);
     pair.far.run("ip link delete eth0");
     assert_eq!(pair.near.ping("-c 5 -i 0.1 -W 1", "10.1.0.1").received, 5);
+    if takes_devices() {
+        wait_until("it is said that the device is not there", SOON, || {
+            pair.gateway.interface("wan")["problem"].is_string()
+        });
+    }
     let portcullis = pair.gateway.portcullis();
     assert!(portcullis.show("interfaces").len() >= 2);
     assert_eq!(portcullis.stop().code(), Some(0));
