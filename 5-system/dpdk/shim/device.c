@@ -1,10 +1,12 @@
 /* Ethernet devices: found, configured, started, watched, stopped. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_bus.h>
 #include <rte_dev.h>
+#include <rte_devargs.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 
@@ -17,20 +19,47 @@ static int outcome(int result)
 	return result > 0 ? -result : result;
 }
 
-int pc_probe(const char *devargs)
+/* The first port of a device. The arguments after its name are no part of that: what they are called may be a filter here. */
+static int first_port(const char *devargs)
 {
 	struct rte_dev_iterator iterator;
+	char name[RTE_DEV_NAME_MAX_LEN];
+	size_t length = strcspn(devargs, ",");
 	uint16_t port;
 	int found = -ENODEV;
-	int error = rte_dev_probe(devargs);
 
-	if (error)
-		return outcome(error);
-	RTE_ETH_FOREACH_MATCHING_DEV(port, devargs, &iterator) {
+	if (length >= sizeof(name))
+		return -EINVAL;
+	memcpy(name, devargs, length);
+	name[length] = '\0';
+	RTE_ETH_FOREACH_MATCHING_DEV(port, name, &iterator) {
 		if (found < 0)
 			found = port;
 	}
 	return found;
+}
+
+static void remove_device(const char *devargs)
+{
+	struct rte_devargs parsed;
+
+	memset(&parsed, 0, sizeof(parsed));
+	if (!rte_devargs_parse(&parsed, devargs))
+		rte_eal_hotplug_remove(rte_bus_name(parsed.bus), parsed.name);
+	free(parsed.data);
+}
+
+int pc_probe(const char *devargs)
+{
+	int port, error = rte_dev_probe(devargs);
+
+	if (error)
+		return outcome(error);
+	port = first_port(devargs);
+	/* It is no network device. */
+	if (port < 0)
+		remove_device(devargs);
+	return port;
 }
 
 int pc_look(uint16_t port, struct pc_device *device)

@@ -18,7 +18,8 @@ use crate::{DpdkPort, ffi};
 pub enum DeviceError {
     /// No device is made of these arguments.
     #[error(
-        "DPDK finds no device \"{devargs}\": {errno}; a PCI address, or a virtual device with its arguments, is expected"
+        "DPDK does not get device \"{devargs}\": {errno}; its log says more (a PCI address, or a virtual device with its arguments, \
+         is expected)"
     )]
     Probe {
         /// Its arguments.

@@ -21,7 +21,7 @@ pub struct EalConfig {
     pub huge_pages: Option<bool>,
     /// Where the thread runs that starts it, and those that DPDK starts itself.
     pub cpus: CpuSet,
-    /// Whether devices on PCI are looked for.
+    /// Whether devices may be on PCI. They are got one by one: none is when DPDK starts.
     pub pci: bool,
     /// More arguments, as DPDK's programs take them.
     pub arguments: Vec<String>,
@@ -144,6 +144,8 @@ fn choose(config: &EalConfig, free: u64) -> Result<Memory, EalError> {
     }
 }
 
+const HOST_BRIDGE: &str = "0000:00:00.0";
+
 fn arguments(config: &EalConfig, memory: Memory) -> Vec<String> {
     let mut arguments = vec!["portcullis".to_owned()];
     // Worker threads are registered later, each with an lcore id of its own.
@@ -159,9 +161,13 @@ fn arguments(config: &EalConfig, memory: Memory) -> Vec<String> {
         }
     }
     arguments.extend(["-m".to_owned(), config.memory.to_string()]);
-    if !config.pci {
-        arguments.push("--no-pci".to_owned());
-    }
+    // Else DPDK would take every device that vfio has, also those of other processes. The host bridge, which no driver takes,
+    // makes a list of those that it may take now.
+    arguments.push(if config.pci {
+        format!("--allow={HOST_BRIDGE}")
+    } else {
+        "--no-pci".to_owned()
+    });
     arguments.extend(config.arguments.iter().cloned());
     arguments
 }
@@ -214,6 +220,8 @@ mod tests {
             "portcullis --lcores=0@(0-1) --file-prefix=pc-gw1 --no-telemetry --iova-mode=va --in-memory -m 256 \
              --no-pci --log-level=8"
         );
+        let said = arguments(&EalConfig { pci: true, ..config(None) }, Memory::Huge).join(" ");
+        assert!(said.ends_with("-m 256 --allow=0000:00:00.0 --log-level=8"), "{said}");
         let said = arguments(&config(None), Memory::Ordinary { free: 0 }).join(" ");
         assert!(said.contains("--no-huge --no-shconf -m 256"), "{said}");
     }

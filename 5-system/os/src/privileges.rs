@@ -21,8 +21,6 @@ impl Privileges {
     pub const NET_RAW: Self = Self(CapabilitySet::NET_RAW);
     /// Configure the network of the namespace the thread is in.
     pub const NET_ADMIN: Self = Self(CapabilitySet::NET_ADMIN);
-    /// Port I/O and physical memory, for drivers that program a NIC themselves.
-    pub const SYS_RAWIO: Self = Self(CapabilitySet::SYS_RAWIO);
     /// Lock memory, for devices that reach into it.
     pub const IPC_LOCK: Self = Self(CapabilitySet::IPC_LOCK);
     /// Make, enter and leave namespaces, and move devices between them.

@@ -61,6 +61,8 @@ impl fmt::Display for Device {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct DeviceArguments {
     text: String,
+    /// The PCI address in full, as DPDK writes it, or the name of the virtual device.
+    name: String,
     kernel: Option<DeviceName>,
 }
 
@@ -77,10 +79,17 @@ impl DeviceArguments {
         &self.text
     }
 
-    /// The PCI address, or the name of the virtual device.
+    /// The PCI address in full (`0000:03:00.0`), or the name of the virtual device.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.text.split(',').next().unwrap_or_default()
+        &self.name
+    }
+
+    /// As DPDK is to be given it: the name and then the arguments.
+    #[must_use]
+    pub fn for_dpdk(&self) -> String {
+        let arguments = self.text.find(',').and_then(|comma| self.text.get(comma..));
+        format!("{}{}", self.name, arguments.unwrap_or_default())
     }
 
     /// The value of one of its arguments, by the argument's name.
@@ -93,7 +102,7 @@ impl DeviceArguments {
     /// Whether it is a device on the PCI bus.
     #[must_use]
     pub fn is_pci(&self) -> bool {
-        is_pci(self.name())
+        pci_address(&self.name).is_some()
     }
 }
 
@@ -107,12 +116,13 @@ impl FromStr for DeviceArguments {
             !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         });
         let is_text = text.len() <= LONGEST && text.bytes().all(|b| b.is_ascii_graphic());
-        if !is_text || !(is_virtual || is_pci(name)) {
+        let full = pci_address(name).or_else(|| is_virtual.then(|| name.to_owned()));
+        let Some(full) = full.filter(|_| is_text) else {
             return Err(Expected::new(
                 "a PCI address (`0000:03:00.0`) or a virtual device of DPDK's with its arguments \
                  (`net_memif0,role=client`), 255 characters at most and no spaces",
             ));
-        }
+        };
         let kernel = if ON_KERNEL_DEVICES.iter().any(|driver| name.starts_with(driver)) {
             let given = parts.find_map(|part| part.strip_prefix("iface="));
             let parsed = given.and_then(|given| given.parse().ok());
@@ -122,23 +132,27 @@ impl FromStr for DeviceArguments {
         } else {
             None
         };
-        Ok(Self { text: text.to_owned(), kernel })
+        Ok(Self { text: text.to_owned(), name: full, kernel })
     }
 }
 
-/// `0000:03:00.0`, or without the domain.
-fn is_pci(name: &str) -> bool {
-    let hex = |text: &str, digits: std::ops::RangeInclusive<usize>| {
-        digits.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+/// A PCI address in full, of one with or without its domain: `0000:03:00.0`.
+fn pci_address(name: &str) -> Option<String> {
+    let hex = |text: &str, digits: std::ops::RangeInclusive<usize>, most: u32| {
+        let is_hex = digits.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = u32::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
+        (number <= most).then_some(number)
     };
-    let Some((bus, function)) = name.rsplit_once('.') else { return false };
-    let parts: Vec<_> = bus.split(':').collect();
-    let is_bus = match parts.as_slice() {
-        [bus, device] => hex(bus, 2..=2) && hex(device, 2..=2),
-        [domain, bus, device] => hex(domain, 4..=8) && hex(bus, 2..=2) && hex(device, 2..=2),
-        _ => false,
+    let (slot, function) = name.rsplit_once('.')?;
+    let parts: Vec<_> = slot.split(':').collect();
+    let (domain, bus, device) = match parts.as_slice() {
+        [bus, device] => ("0000", bus, device),
+        [domain, bus, device] => (*domain, bus, device),
+        _ => return None,
     };
-    is_bus && hex(function, 1..=1)
+    let (domain, bus) = (hex(domain, 4..=8, u32::MAX)?, hex(bus, 2..=2, 0xff)?);
+    let (device, function) = (hex(device, 2..=2, 0x1f)?, hex(function, 1..=1, 7)?);
+    Some(format!("{domain:04x}:{bus:02x}:{device:02x}.{function}"))
 }
 
 #[cfg(test)]
@@ -153,16 +167,33 @@ mod tests {
     fn a_pci_address_or_a_virtual_device_is_one_of_dpdks() {
         for (text, name, pci) in [
             ("0000:03:00.0", "0000:03:00.0", true),
-            ("03:00.1,arg=1", "03:00.1", true),
+            ("03:00.1,arg=1", "0000:03:00.1", true),
+            ("0000:0A:1f.7", "0000:0a:1f.7", true),
             ("net_null0", "net_null0", false),
             ("net_memif0,role=client,socket=/run/a.sock", "net_memif0", false),
         ] {
             let device = parsed(text).expect("good");
             assert_eq!((device.name(), device.is_pci(), device.as_str()), (name, pci, text));
         }
+        assert_eq!(parsed("03:00.1,arg=1").expect("good").for_dpdk(), "0000:03:00.1,arg=1");
+        assert_eq!(parsed("net_null0").expect("good").for_dpdk(), "net_null0");
+        assert_eq!(
+            parsed("0a:00.0").map(Device::Dpdk).expect("good").identities(),
+            parsed("0000:0A:00.0").map(Device::Dpdk).expect("good").identities()
+        );
         let long = format!("net_null0,{}", "x".repeat(250));
-        for text in ["", "eth1", "net_", "net_null 0", "00:3:00.0", "0000:03:00", "net_a;b", &long]
-        {
+        for text in [
+            "",
+            "eth1",
+            "net_",
+            "net_null 0",
+            "00:3:00.0",
+            "0000:03:00",
+            "net_a;b",
+            &long,
+            "00:20.0",
+            "00:00.8",
+        ] {
             assert!(parsed(text).is_err_and(|it| it.contains("a PCI address")), "{text}");
         }
     }

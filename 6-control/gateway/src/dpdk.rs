@@ -138,9 +138,8 @@ fn privileges(config: &Config) -> Privileges {
         let ConfiguredDevice::Dpdk(arguments) = device else { continue };
         let is = |driver: &str| arguments.name().starts_with(driver);
         keeps = keeps.with(if arguments.is_pci() {
-            // vfio pins memory for the device; ports of old virtio devices are written to. Some drivers (mlx5) ask the
-            // kernel's for what they do.
-            Role::Dpdk.privileges().with(Privileges::IPC_LOCK).with(Privileges::SYS_RAWIO)
+            // vfio pins memory for the device. Some drivers (mlx5) ask the kernel's for what they do.
+            Role::Dpdk.privileges().with(Privileges::IPC_LOCK)
         } else if NEED_NOTHING.into_iter().any(is) {
             Privileges::NONE
         } else if is("net_af_packet") {
@@ -213,7 +212,7 @@ impl DpdkJob {
             Some(Place {
                 interface: IfIndex(slot as u16),
                 name: interface.name.to_string(),
-                devargs: arguments.as_str().to_owned(),
+                devargs: arguments.for_dpdk(),
                 kernel: interface.device.kernel().map(|name| (name.to_string(), LinkIndex(0))),
                 socket: socket(arguments),
                 setup: DeviceSetup {

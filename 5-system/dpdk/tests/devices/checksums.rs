@@ -35,7 +35,7 @@ fn headers_that_the_device_found_right_are_marked_and_no_others() {
 }
 
 fn receive_from_a_tap() {
-    let mut bench = Bench::new("net_tap#,iface=dtap", SETUP);
+    let mut bench = Bench::new("net_tap#,iface=dtap,mac=fixed", SETUP);
     assert!(bench.device.info().checks_ip4);
     let mut port = bench.port(0);
     assert!(port.status().checks_ip4());

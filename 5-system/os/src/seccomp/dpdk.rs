@@ -17,6 +17,8 @@ pub(super) const DPDK: &[Allow] = &[
     allow(libc::SYS_faccessat),
     allow(libc::SYS_faccessat2),
     allow(libc::SYS_pread64),
+    // The configuration space of a PCI device, through vfio: it is set up, and mastered, by writing there.
+    allow(libc::SYS_pwrite64),
     allow(libc::SYS_lseek),
     allow(libc::SYS_getdents64),
     allow(libc::SYS_statfs),

@@ -56,6 +56,25 @@ fn a_device_that_fails_to_start_is_an_error_and_comes_when_it_can() {
 }
 
 #[test]
+fn a_pci_device_that_is_not_there_keeps_nothing_else_from_running() {
+    let lab = Lab::new("a_pci_device_that_is_not_there_keeps_nothing_else_from_running");
+    let near = lab.host("near");
+    let plan = Plan {
+        ports: vec![
+            Port::new("lan", &near, &["10.1.0.1/24"]),
+            Port::new("wan", &near, &["10.2.0.1/24"]).on_dpdk("FF:1f.7,arg=1"),
+        ],
+        ..Plan::default()
+    };
+    let mut gateway = Gateway::start(&lab, Forwarder::Portcullis, &plan);
+    near.configure("eth0", &["10.1.0.2/24"]);
+    near.reaches_within(Duration::from_secs(10), "10.1.0.1");
+    let problem = gateway.interface("wan")["problem"].to_string();
+    assert!(problem.contains("0000:ff:1f.7,arg=1"), "{problem}");
+    assert_eq!(gateway.portcullis().stop().code(), Some(0));
+}
+
+#[test]
 fn a_kernels_device_that_is_made_anew_is_taken_into_use() {
     let lab = Lab::new("a_kernels_device_that_is_made_anew_is_taken_into_use");
     let (near, far) = (lab.host("near"), lab.host("far"));
