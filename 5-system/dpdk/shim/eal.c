@@ -2,7 +2,9 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -52,6 +54,8 @@ int pc_start(int count, char **arguments)
 {
 	int used = rte_eal_init(count, arguments);
 
+	/* It makes a folder for what processes share, which is nothing here. */
+	unlinkat(AT_FDCWD, rte_eal_get_runtime_dir(), AT_REMOVEDIR);
 	if (used >= 0)
 		return used;
 	return rte_errno ? -rte_errno : -EINVAL;

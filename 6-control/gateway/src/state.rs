@@ -34,6 +34,9 @@ pub(crate) struct TakenDevice {
     pub(crate) up: bool,
     /// The MTU it had.
     pub(crate) mtu: u32,
+    /// Whether it received frames for any address.
+    #[serde(default)]
+    pub(crate) promiscuous: bool,
 }
 
 /// A tap that was made.
@@ -198,6 +201,7 @@ mod tests {
             home: 4_026_531_840,
             index: Some(7),
             mac: Some("02:00:00:00:00:01".into()),
+            promiscuous: false,
             up: true,
             mtu: 9000,
         }

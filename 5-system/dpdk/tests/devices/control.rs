@@ -16,6 +16,8 @@ fn a_device_that_is_not_there_is_an_error_that_says_what_was_expected() {
         assert!(said.contains("a PCI address, or a virtual device"), "{said}");
     }
     assert!(Eal::version().contains("DPDK"), "{}", Eal::version());
+    let folder = format!("/run/dpdk/pc-test-{}", std::process::id());
+    assert!(!std::fs::exists(folder).expect("to be seen"), "nothing is left in the file system");
 }
 
 #[test]

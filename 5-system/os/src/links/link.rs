@@ -141,4 +141,10 @@ impl Link {
     pub fn is_up(&self) -> bool {
         self.flags.contains(LinkFlags::UP)
     }
+
+    /// Whether someone wants it to receive frames for any address.
+    #[must_use]
+    pub fn is_promiscuous(&self) -> bool {
+        self.flags.contains(LinkFlags::PROMISCUOUS)
+    }
 }

@@ -86,6 +86,7 @@ impl TakenDevice {
             mac: found.mac.map(|mac| mac.to_string()),
             up: found.is_up(),
             mtu: found.mtu,
+            promiscuous: found.is_promiscuous(),
         }
     }
 
@@ -123,6 +124,9 @@ impl TakenDevice {
         let Some(found) = self.find(there)? else { return Ok(()) };
         if found.mtu != self.mtu {
             warn_of(there.set_mtu(&found.name, self.mtu));
+        }
+        if found.is_promiscuous() != self.promiscuous {
+            warn_of(there.set_promiscuous(&found.name, self.promiscuous));
         }
         if !self.moved {
             warn_of(there.unmute(&found.name));

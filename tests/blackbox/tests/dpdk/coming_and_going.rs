@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use portcullis_blackbox::{Forwarder, Gateway, Lab, Plan, Port, Portcullis, link, wait_until};
+use portcullis_blackbox::{
+    Forwarder, Gateway, Host, Lab, Plan, Port, Portcullis, link, wait_until,
+};
 
 #[test]
 fn without_the_huge_pages_that_it_is_to_have_it_does_not_start_and_says_why() {
@@ -105,5 +107,8 @@ fn a_kernels_device_that_is_made_anew_is_taken_into_use() {
         crate::configure(&far, 2);
         near.reaches_within(Duration::from_secs(10), "10.2.0.2");
     }
+    let is_promiscuous = |host: &Host| host.run("ip link show eth1").contains("PROMISC");
+    assert!(is_promiscuous(&gateway.portcullis().link), "DPDK wants it so");
     assert_eq!(gateway.portcullis().stop().code(), Some(0));
+    assert!(!is_promiscuous(&gateway.host), "it is given back as it was");
 }
