@@ -35,7 +35,10 @@ uint16_t pc_receive(uint16_t port, uint16_t queue, void **frames, uint16_t most,
 		}
 		frame->start = start;
 		frame->length = length;
-		is_right = (mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+		/* Of a packet in a tunnel that may be said of the inner header, and of the outer one this. */
+		is_right = (mbuf->ol_flags & (RTE_MBUF_F_RX_IP_CKSUM_MASK |
+					      RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD)) ==
+			   RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 		memcpy(frame->meta, is_right ? checked : meta, PC_META_SIZE);
 		frames[i] = frame;
 	}
@@ -44,10 +47,18 @@ uint16_t pc_receive(uint16_t port, uint16_t queue, void **frames, uint16_t most,
 	return count;
 }
 
-/* Of an odd frame, with all its pieces. */
+/* Of an odd frame, with all its pieces. None if it is said to have bytes where there is no memory. */
 uint32_t pc_length(void *frame)
 {
-	return mbuf_of(frame)->pkt_len;
+	const struct rte_mbuf *mbuf = mbuf_of(frame), *piece;
+	uint64_t length = 0;
+
+	for (piece = mbuf; piece; piece = piece->next) {
+		if ((uint32_t)piece->data_off + piece->data_len > piece->buf_len)
+			return 0;
+		length += piece->data_len;
+	}
+	return length == mbuf->pkt_len ? mbuf->pkt_len : 0;
 }
 
 void pc_copy_out(void *frame, void *to, uint32_t length)

@@ -146,6 +146,9 @@ int pc_device_close(uint16_t port)
 	int error = rte_eth_dev_info_get(port, &info);
 	int closed = outcome(rte_eth_dev_close(port));
 
+	/* Refused: it is in use, and must not be taken from under who uses it. */
+	if (closed && rte_eth_dev_is_valid_port(port))
+		return closed;
 	/* The device itself goes with its last port; what is gone already is no failure. */
 	if (!error && info.device) {
 		int removed = rte_dev_remove(info.device);
@@ -165,7 +168,6 @@ int pc_device_link(uint16_t port, struct pc_link *link)
 	error = rte_eth_link_get_nowait(port, &now);
 	link->up = now.link_status == RTE_ETH_LINK_UP;
 	link->megabits = now.link_speed;
-	link->full_duplex = now.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
 	return outcome(error);
 }
 
@@ -176,7 +178,6 @@ int pc_device_statistics(uint16_t port, struct pc_statistics *statistics)
 
 	if (error)
 		return outcome(error);
-	statistics->received = stats.ipackets;
 	statistics->missed = stats.imissed;
 	statistics->rx_errors = stats.ierrors;
 	statistics->no_buffer = stats.rx_nombuf;

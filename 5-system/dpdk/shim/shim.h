@@ -84,11 +84,9 @@ struct pc_setup {
 struct pc_link {
 	uint32_t up;
 	uint32_t megabits;
-	uint32_t full_duplex;
 };
 
 struct pc_statistics {
-	uint64_t received;
 	uint64_t missed;
 	uint64_t rx_errors;
 	uint64_t no_buffer;

@@ -10,7 +10,7 @@ use portcullis_packet::{IfIndex, Mac, TxOffload};
 
 use crate::error::Errno;
 use crate::gate::Gate;
-use crate::memory::BufferPool;
+use crate::memory::{self, BufferPool};
 use crate::{DpdkPort, ffi};
 
 /// Why a device cannot be used.
@@ -36,6 +36,18 @@ pub enum DeviceError {
         what: &'static str,
         /// Why not.
         errno: Errno,
+    },
+    /// It takes no such packets.
+    #[error("device \"{devargs}\" takes an MTU from {least} to {most}, and not {mtu}")]
+    Mtu {
+        /// Its arguments.
+        devargs: String,
+        /// What it was to have.
+        mtu: u16,
+        /// The smallest.
+        least: u16,
+        /// The largest.
+        most: u16,
     },
     /// A queue's thread does not let go of it.
     #[error("device \"{devargs}\" is still polled after {} ms", .waited.as_millis())]
@@ -106,10 +118,36 @@ pub(crate) struct Shared {
     pub(crate) seen: PortStatus,
     /// Frames that the device has lost for want of room, since it was started.
     pub(crate) lost: AtomicU64,
-    /// Frames that it has received broken.
-    pub(crate) broken: AtomicU64,
+    /// Polls that found no buffer, and frames that it has received broken.
+    pub(crate) failed: AtomicU64,
+    /// Frames that a thread was told it would not send, and has counted.
+    pub(crate) refused: AtomicU64,
+    /// Frames that it took to be sent and lost then.
+    pub(crate) unsent: AtomicU64,
     /// Of transmit queues that several workers share: who sends has it.
     pub(crate) sending: Vec<Mutex<()>>,
+}
+
+impl Shared {
+    fn new(port: u16, workers: u16, tx_queues: u16) -> Self {
+        Self {
+            port,
+            gate: Gate::new(usize::from(workers)),
+            seen: PortStatus::new(),
+            lost: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
+            sending: (0..tx_queues).map(|_| Mutex::new(())).collect(),
+        }
+    }
+
+    /// Of the frames that the device failed to send, some drivers' numbers have those that they refused to take, and
+    /// others' not.
+    fn account_for(&self, tx_errors: u64) {
+        let unsent = tx_errors.saturating_sub(self.refused.load(Ordering::Relaxed));
+        self.unsent.fetch_max(unsent, Ordering::Relaxed);
+    }
 }
 
 /// A device in use. It is stopped and given up when dropped, once no thread polls it.
@@ -121,6 +159,10 @@ pub struct Device {
     running: Option<Running>,
     /// The link administratively down: nothing passes.
     is_down: bool,
+    /// It was stopped and does not start any more.
+    is_broken: bool,
+    /// Frames that it had failed to send when it was looked at last.
+    tx_errors: u64,
     /// What it is to look like where its driver has no say in that.
     own: Own,
 }
@@ -159,10 +201,22 @@ impl Device {
         let port = u16::try_from(port).map_err(|_| probed(Errno::NO_DEVICE))?;
         let mut facts = ffi::DeviceFacts::default();
         // SAFETY: it writes the structure, of whose size both sides are sure.
-        Errno::check(unsafe { ffi::pc_look(port, &mut facts) }).map_err(probed)?;
+        if let Err(errno) = Errno::check(unsafe { ffi::pc_look(port, &mut facts) }) {
+            // SAFETY: it was found just now, and nobody polls it.
+            unsafe { ffi::pc_device_close(port) };
+            return Err(probed(errno));
+        }
         let info = DeviceInfo::from(&facts);
-        let devargs = devargs.to_owned();
-        Ok(Self { devargs, port, info, running: None, is_down: false, own: Own::default() })
+        Ok(Self {
+            devargs: devargs.to_owned(),
+            port,
+            info,
+            running: None,
+            is_down: false,
+            is_broken: false,
+            tx_errors: 0,
+            own: Own::default(),
+        })
     }
 
     /// What it is.
@@ -195,14 +249,7 @@ impl Device {
     pub fn start(&mut self, setup: DeviceSetup, pool: BufferPool) -> Result<(), DeviceError> {
         let rx = setup.workers.min(self.info.rx_queues).max(1);
         let tx = setup.workers.min(self.info.tx_queues).max(1);
-        let shared = Shared {
-            port: self.port,
-            gate: Gate::new(usize::from(setup.workers)),
-            seen: PortStatus::new(),
-            lost: AtomicU64::new(0),
-            broken: AtomicU64::new(0),
-            sending: (0..tx).map(|_| Mutex::new(())).collect(),
-        };
+        let shared = Shared::new(self.port, setup.workers, tx);
         let (min, max) = self.info.mtu;
         let mtu = setup.mtu.clamp(min, max.max(min));
         let is_promiscuous = self.configure(setup, mtu, (rx, tx), &pool)?;
@@ -235,20 +282,18 @@ impl Device {
         self.step("configured", answer)?;
         // SAFETY: the port is this device's, here and below.
         self.step("started", unsafe { ffi::pc_device_start(self.port) })?;
-        let mut is_promiscuous = true;
         // Many virtual devices receive everything anyway, and say that they do not know how.
-        for answer in [
+        let receives_all = |answer| match Errno::check(answer) {
+            Ok(_) => true,
+            Err(errno) => errno == Errno::NOT_SUPPORTED && self.info.copied_by_cpu,
+        };
+        // SAFETY: as above.
+        let is_promiscuous = receives_all(unsafe { ffi::pc_device_set_promiscuous(self.port, 1) });
+        if !is_promiscuous {
             // SAFETY: as above.
-            unsafe { ffi::pc_device_set_promiscuous(self.port, 1) },
-            // SAFETY: as above.
-            unsafe { ffi::pc_device_set_all_multicast(self.port, 1) },
-        ] {
-            if let Err(errno) = Errno::check(answer)
-                && errno != Errno::NOT_SUPPORTED
-            {
-                tracing::warn!("device \"{}\" is not promiscuous: {errno}", self.devargs);
-                is_promiscuous = false;
-            }
+            let multicast = receives_all(unsafe { ffi::pc_device_set_all_multicast(self.port, 1) });
+            let but = if multicast { "its own address and groups" } else { "its own address" };
+            tracing::warn!("device \"{}\" receives only frames for {but}", self.devargs);
         }
         Ok(is_promiscuous)
     }
@@ -289,7 +334,7 @@ impl Device {
         let shared = &self.running.as_ref()?.shared;
         let seen = &shared.seen;
         // SAFETY: any number may be asked about.
-        if unsafe { ffi::pc_device_is_gone(self.port) } != 0 {
+        if self.is_broken || unsafe { ffi::pc_device_is_gone(self.port) } != 0 {
             seen.set_state(PortState::Gone);
             return None;
         }
@@ -307,9 +352,16 @@ impl Device {
         let mut statistics = ffi::Statistics::default();
         // SAFETY: it writes the structure.
         if unsafe { ffi::pc_device_statistics(self.port, &mut statistics) } >= 0 {
-            let lost = statistics.missed.saturating_add(statistics.no_buffer);
-            shared.lost.store(lost, Ordering::Relaxed);
-            shared.broken.store(statistics.rx_errors, Ordering::Relaxed);
+            // Who finds no buffer leaves the frame where it is; but net_tap has read it by then.
+            let is_lost = self.info.driver == "net_tap";
+            let (lost, found_again) =
+                if is_lost { (statistics.no_buffer, 0) } else { (0, statistics.no_buffer) };
+            shared.lost.store(statistics.missed.saturating_add(lost), Ordering::Relaxed);
+            let failed = statistics.rx_errors.saturating_add(found_again);
+            shared.failed.store(failed, Ordering::Relaxed);
+            // Of what had failed a look ago, threads have counted by now what was refused to them.
+            let failed = std::mem::replace(&mut self.tx_errors, statistics.tx_errors);
+            shared.account_for(failed);
         }
         let mtu = self.own.mtu.map_or_else(|| Errno::check(mtu).unwrap_or(0), u32::from);
         seen.set_link(self.own.mac.unwrap_or(Mac(mac)), mtu);
@@ -331,8 +383,12 @@ impl Device {
     /// that it was configured for.
     ///
     /// # Errors
-    /// If it refuses.
+    /// If it refuses. If it does not start any more after that, it is gone.
     pub fn set_mtu(&mut self, mtu: u16) -> Result<(), DeviceError> {
+        let (least, most) = self.info.mtu;
+        if !(least..=most).contains(&mtu) {
+            return Err(DeviceError::Mtu { devargs: self.devargs.clone(), mtu, least, most });
+        }
         // SAFETY: the port is this device's.
         let set = || unsafe { ffi::pc_device_set_mtu(self.port, mtu) };
         let mut answer = set();
@@ -351,8 +407,10 @@ impl Device {
                 // SAFETY: as above.
                 let started =
                     self.step("started again", unsafe { ffi::pc_device_start(self.port) });
-                self.resume();
+                self.is_broken = started.is_err();
+                self.look();
                 started?;
+                self.resume();
             }
         }
         self.step("given this MTU", answer)?;
@@ -401,6 +459,15 @@ impl Device {
         Ok(())
     }
 
+    /// Lets nobody use it any more, for good. Once true, no thread is inside of the device, and to drop it takes no time.
+    #[must_use]
+    pub fn lets_go(&self) -> bool {
+        let Some(Running { shared, .. }) = &self.running else { return true };
+        shared.seen.set_state(PortState::Gone);
+        shared.gate.close();
+        shared.gate.is_deserted()
+    }
+
     /// Returns when no thread is inside of the device any more, and none will be until [`Self::resume`].
     fn pause(&self) -> Result<(), DeviceError> {
         let Some(Running { shared, .. }) = &self.running else { return Ok(()) };
@@ -430,6 +497,7 @@ impl Drop for Device {
         if let Err(error) = self.pause() {
             // To pull a device away from under a thread would be worse than to leave it.
             tracing::error!("{error}; it is left as it is");
+            memory::LEAKED.store(true, Ordering::Relaxed);
             if let Some(running) = self.running.take() {
                 std::mem::forget(running);
             }
@@ -481,5 +549,24 @@ impl From<&ffi::DeviceFacts> for DeviceInfo {
             checks_ip4: facts.offloads & ffi::OFFLOAD_RX_IP4 != 0,
             rss_functions: facts.rss_functions,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_refused_is_not_counted_again_as_unsent() {
+        let shared = Shared::new(0, 1, 1);
+        let unsent = || shared.unsent.load(Ordering::Relaxed);
+        shared.refused.store(3, Ordering::Relaxed);
+        shared.account_for(3);
+        assert_eq!(unsent(), 0);
+        shared.account_for(5);
+        assert_eq!(unsent(), 2);
+        shared.refused.store(4, Ordering::Relaxed);
+        shared.account_for(5);
+        assert_eq!(unsent(), 2, "what is counted stays so");
     }
 }

@@ -124,7 +124,8 @@ impl Eal {
 
 impl Drop for Eal {
     fn drop(&mut self) {
-        if memory::LEAKED.load(Ordering::Relaxed) {
+        // In a panic the threads that use it may still be there.
+        if memory::LEAKED.load(Ordering::Relaxed) || std::thread::panicking() {
             return;
         }
         // SAFETY: it was started, and this is its one end.

@@ -78,13 +78,11 @@ pub(crate) struct Setup {
 pub(crate) struct LinkFacts {
     pub(crate) up: u32,
     pub(crate) megabits: u32,
-    pub(crate) full_duplex: u32,
 }
 
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub(crate) struct Statistics {
-    pub(crate) received: u64,
     pub(crate) missed: u64,
     pub(crate) rx_errors: u64,
     pub(crate) no_buffer: u64,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use portcullis_drivers::{Port, PortStatus};
@@ -18,6 +18,9 @@ use crate::memory::{BufferPool, DPDK};
 /// Where in a transport header the checksum stands: that tells the protocols apart.
 const TCP_CHECKSUM: u16 = 16;
 const UDP_CHECKSUM: u16 = 6;
+
+/// The longest network header that an mbuf can tell of, in 9 bits.
+const MOST_L3: u16 = 511;
 
 /// A port on DPDK. It stays with the thread that polls it.
 pub struct DpdkPort {
@@ -43,8 +46,8 @@ pub struct DpdkPort {
     requests: Vec<Request>,
     /// Empty buffers of the device's, for frames that are not in such.
     copies: Vec<Packet>,
-    /// Of what the device has lost and received broken, what is counted already.
-    counted: (u64, u64),
+    /// Of what the device has lost, failed to receive and failed to send, what is counted already.
+    counted: (u64, u64, u64),
 }
 
 impl DpdkPort {
@@ -76,7 +79,7 @@ impl DpdkPort {
             burst: Vec::with_capacity(BATCH),
             requests: Vec::with_capacity(BATCH),
             copies: Vec::with_capacity(BATCH),
-            counted: (0, 0),
+            counted: (0, 0, 0),
         };
         port.maintain();
         port
@@ -93,12 +96,14 @@ impl DpdkPort {
         if self.worker != 0 {
             return;
         }
-        let (lost, broken) = self.counted;
-        let now = &self.shared;
-        self.counted = (now.lost.load(Ordering::Relaxed), now.broken.load(Ordering::Relaxed));
+        let (lost, failed, unsent) = self.counted;
+        let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Shared { lost: all_lost, failed: all_failed, unsent: all_unsent, .. } = &*self.shared;
+        self.counted = (now(all_lost), now(all_failed), now(all_unsent));
         let counters = &self.status.counters;
         counters.drops.add(DropReason::RxOverrun, self.counted.0.saturating_sub(lost));
-        add(&counters.errors, self.counted.1.saturating_sub(broken));
+        add(&counters.errors, self.counted.1.saturating_sub(failed));
+        counters.drops.add(DropReason::TxError, self.counted.2.saturating_sub(unsent));
     }
 
     /// Frames in several pieces, or in memory of others, become packets of ours. What can't is dropped and counted.
@@ -121,6 +126,9 @@ impl DpdkPort {
         let frame = packet.as_frame().as_ptr().cast();
         // SAFETY: the packet is in a buffer of DPDK's.
         let length = unsafe { ffi::pc_length(frame) };
+        if length == 0 {
+            return None;
+        }
         let mut copy = pool.take(length as usize)?;
         if !copy.set_len(length as usize) {
             return None;
@@ -171,6 +179,9 @@ impl DpdkPort {
 
     /// Sends the burst that was made ready. Returns how many frames went out.
     fn send_burst(&mut self) -> usize {
+        if self.burst.is_empty() {
+            return 0;
+        }
         let mut burst = std::mem::take(&mut self.burst);
         let sent = Packet::give_up(&DPDK, &mut burst).map_or(0, |frames| self.send(frames));
         self.burst = burst;
@@ -201,6 +212,7 @@ impl DpdkPort {
         add(&counters.tx_bytes, sent.bytes);
         let left = count.saturating_sub(sent.frames);
         if left > 0 {
+            self.shared.refused.fetch_add(left.into(), Ordering::Relaxed);
             counters.drops.add(DropReason::TxError, sent.refused.into());
             counters.drops.add(DropReason::TxFull, left.saturating_sub(sent.refused).into());
         }
@@ -304,7 +316,7 @@ fn request(at: u16, offload: Offload, data: &[u8]) -> Result<Option<Request>, ()
         (UDP_CHECKSUM, true) => ffi::CHECKSUM_UDP6,
         _ => return Err(()),
     };
-    let l3 = offload.csum_start.checked_sub(L2).ok_or(())?;
+    let l3 = offload.csum_start.checked_sub(L2).filter(|&l3| l3 <= MOST_L3).ok_or(())?;
     Ok(Some(Request { at, flags, l2: L2, l3 }))
 }
 
@@ -320,5 +332,25 @@ impl Drop for DpdkPort {
         self.copies.clear();
         // Nobody polls by this worker any more.
         self.shared.gate.leave(usize::from(self.worker));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_mbuf_can_say_is_not_asked_of_a_device() {
+        let asked = |csum_start, csum_offset| {
+            let offload = Offload { needs_csum: true, csum_start, csum_offset, ..Offload::NONE };
+            request(7, offload, &[0x45; 60])
+                .map(|request| request.map(|it| (it.at, it.flags, it.l3)))
+        };
+        assert_eq!(asked(34, TCP_CHECKSUM), Ok(Some((7, ffi::CHECKSUM_TCP4, 20))));
+        assert_eq!(asked(14 + 511, UDP_CHECKSUM), Ok(Some((7, ffi::CHECKSUM_UDP4, 511))));
+        assert_eq!(asked(14 + 512, UDP_CHECKSUM), Err(()));
+        assert_eq!(asked(13, TCP_CHECKSUM), Err(()));
+        assert_eq!(asked(34, 2), Err(()));
+        assert_eq!(request(0, Offload::NONE, &[]).map(|it| it.is_none()), Ok(true));
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::check::Expected;
+use crate::interface::Mtu;
 use crate::name::DeviceName;
 
 /// What an interface is on.
@@ -69,6 +70,19 @@ pub struct DeviceArguments {
 /// Longest text: DPDK keeps a device's arguments in so many bytes.
 const LONGEST: usize = 255;
 
+/// Bytes of a slot of net_af_packet if nothing is said.
+const DEFAULT_SLOT: u32 = 2048;
+
+const PAGE: u32 = 4096;
+
+/// Bytes of the smallest slot for packets of this size. The kernel leaves room before the frame for what it says of it
+/// (`TPACKET2_HDRLEN` and 16 bytes, aligned, up to the network header; packet_mmap.rst), and there may be a tag.
+fn least_slot(mtu: Mtu) -> u32 {
+    const BEFORE_THE_PACKET: u32 = 80;
+    const TAG: u32 = 4;
+    BEFORE_THE_PACKET + TAG + u32::from(mtu.get())
+}
+
 /// Drivers on top of a device of the kernel's, which is their argument `iface`.
 const ON_KERNEL_DEVICES: [&str; 2] = ["net_af_packet", "net_af_xdp"];
 
@@ -85,11 +99,48 @@ impl DeviceArguments {
         &self.name
     }
 
-    /// As DPDK is to be given it: the name and then the arguments.
+    /// As DPDK is to be given it for packets of this size: the name, the arguments, and those of net_af_packet that its
+    /// defaults are too small for.
     #[must_use]
-    pub fn for_dpdk(&self) -> String {
+    pub fn for_dpdk(&self, mtu: Mtu) -> String {
         let arguments = self.text.find(',').and_then(|comma| self.text.get(comma..));
-        format!("{}{}", self.name, arguments.unwrap_or_default())
+        let mut text = format!("{}{}", self.name, arguments.unwrap_or_default());
+        let slot = self.slot(mtu).filter(|&slot| slot > DEFAULT_SLOT);
+        for argument in ["framesz", "blocksz"] {
+            if let Some(slot) = slot.filter(|_| self.argument(argument).is_none()) {
+                text += &format!(",{argument}={slot}");
+            }
+        }
+        text
+    }
+
+    /// Bytes of the slots that net_af_packet shares with the kernel, each for a frame: those that are given, or as many as packets
+    /// of this size take. `None` if they are not a number, or it is another driver.
+    #[must_use]
+    pub fn slot(&self, mtu: Mtu) -> Option<u32> {
+        if !self.name.starts_with("net_af_packet") {
+            return None;
+        }
+        match self.argument("framesz") {
+            Some(given) => given.parse().ok(),
+            None if least_slot(mtu) <= DEFAULT_SLOT => Some(DEFAULT_SLOT),
+            // A block is one slot then, of whole pages.
+            None => Some(least_slot(mtu).next_multiple_of(PAGE)),
+        }
+    }
+
+    /// What is wrong with the slots that are given, for packets of this size: what was found, and what is expected.
+    pub(crate) fn wrong_slot(&self, mtu: Mtu) -> Option<(String, String)> {
+        let (given, least) = (self.argument("framesz")?, least_slot(mtu));
+        let is_wrong = self.slot(mtu).is_none_or(|slot| slot < least);
+        let is_read = self.name.starts_with("net_af_packet");
+        (is_wrong && is_read).then(|| {
+            let found = format!("`framesz` of `device` is {given}, and `mtu` is {mtu}");
+            (
+                found,
+                format!("{least} or more (bytes), or no `framesz`: then it follows from the MTU"),
+            )
+        })
     }
 
     /// The value of one of its arguments, by the argument's name.
@@ -175,8 +226,9 @@ mod tests {
             let device = parsed(text).expect("good");
             assert_eq!((device.name(), device.is_pci(), device.as_str()), (name, pci, text));
         }
-        assert_eq!(parsed("03:00.1,arg=1").expect("good").for_dpdk(), "0000:03:00.1,arg=1");
-        assert_eq!(parsed("net_null0").expect("good").for_dpdk(), "net_null0");
+        let for_dpdk = |text: &str| parsed(text).expect("good").for_dpdk(Mtu::ETHERNET);
+        assert_eq!(for_dpdk("03:00.1,arg=1"), "0000:03:00.1,arg=1");
+        assert_eq!(for_dpdk("net_null0"), "net_null0");
         assert_eq!(
             parsed("0a:00.0").map(Device::Dpdk).expect("good").identities(),
             parsed("0000:0A:00.0").map(Device::Dpdk).expect("good").identities()
@@ -195,6 +247,24 @@ mod tests {
             "00:00.8",
         ] {
             assert!(parsed(text).is_err_and(|it| it.contains("a PCI address")), "{text}");
+        }
+    }
+
+    #[test]
+    fn slots_of_net_af_packet_have_room_for_a_packet() {
+        let for_dpdk = |text: &str, mtu| parsed(text).expect("good").for_dpdk(Mtu(mtu));
+        assert_eq!(for_dpdk("net_af_packet0,iface=a", 1964), "net_af_packet0,iface=a");
+        let grown = "net_af_packet0,iface=a,framesz=4096,blocksz=4096";
+        assert_eq!(for_dpdk("net_af_packet0,iface=a", 1965), grown);
+        let grown = "net_af_packet0,iface=a,blocksz=24576,framesz=12288";
+        assert_eq!(for_dpdk("net_af_packet0,iface=a,blocksz=24576", 9000), grown);
+        assert_eq!(for_dpdk("net_af_xdp0,iface=a", 9000), "net_af_xdp0,iface=a");
+        let wrong = |text: &str, mtu| parsed(text).expect("good").wrong_slot(Mtu(mtu));
+        assert_eq!(wrong("net_af_packet0,iface=a,framesz=9216", 9000), None);
+        assert_eq!(wrong("net_af_packet0,iface=a", 9000), None);
+        assert_eq!(wrong("net_pcap0,framesz=1", 9000), None);
+        for given in ["net_af_packet0,iface=a,framesz=9083", "net_af_packet0,iface=a,framesz=x"] {
+            assert!(wrong(given, 9000).is_some_and(|(_, least)| least.contains("9084")), "{given}");
         }
     }
 

@@ -26,14 +26,13 @@ impl Default for Dpdk {
     }
 }
 
-/// Arguments that are the gateway's to give.
-const OWN: [&str; 12] = [
-    "-c",
-    "-l",
-    "-m",
-    "-s",
-    "-S",
+/// Arguments that are the gateway's to give, and one that ends the process. Values may follow at once.
+const OWN_LETTERS: [&str; 6] = ["-c", "-h", "-l", "-m", "-s", "-S"];
+
+/// The same, written out, which getopt_long(3) lets one do in part.
+const OWN_WORDS: [&str; 8] = [
     "--file-prefix",
+    "--help",
     "--huge-dir",
     "--in-memory",
     "--lcores",
@@ -47,7 +46,9 @@ fn argument(text: &str) -> Result<String, Expected> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Expected::new("printable ASCII characters without spaces, an argument each"));
     }
-    if OWN.contains(&name) {
+    if OWN_LETTERS.iter().any(|own| text.starts_with(own))
+        || OWN_WORDS.iter().any(|own| own.starts_with(name) && name.starts_with("--"))
+    {
         return Err(Expected::new(
             "another one: CPUs, memory and files of DPDK are the gateway's to choose",
         ));

@@ -81,7 +81,7 @@ word_type! {
 
 /// The largest IP packet that an interface carries, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Mtu(u16);
+pub struct Mtu(pub(crate) u16);
 
 impl Mtu {
     /// RFC 791: every internet module can forward a packet of 68 bytes without fragmenting it.
@@ -172,8 +172,14 @@ impl Draft {
             (None, Some(name)) => default_zone(name, checker),
             (None, None) => None,
         };
+        let mtu = mtu(raw, &addresses, checker);
+        if let (Some(Located { value: Device::Dpdk(arguments), span }), Some(mtu)) = (&device, mtu)
+            && let Some((found, expected)) = arguments.wrong_slot(mtu)
+        {
+            checker.report(Diagnostic::new(span, found, expected));
+        }
         Self {
-            mtu: mtu(raw, &addresses, checker),
+            mtu,
             unread: raw.has_unread,
             addresses_missing: raw.has_unread || addresses.len() < given.len(),
             name,

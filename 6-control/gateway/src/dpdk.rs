@@ -31,6 +31,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How often it is tried to get a device that is not there.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long threads may take to let go of a device before that is said.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Frames that each queue of a device holds.
 const DESCRIPTORS: u16 = 1024;
 
@@ -180,6 +183,8 @@ struct Place {
     reported: Option<DeviceReport>,
     reports: Option<DeviceReports>,
     retry_at: Instant,
+    /// When it is said that a thread does not let go of a device that is lost.
+    complain_at: Option<Instant>,
 }
 
 /// The work of `pc-dpdk`.
@@ -212,7 +217,7 @@ impl DpdkJob {
             Some(Place {
                 interface: IfIndex(slot as u16),
                 name: interface.name.to_string(),
-                devargs: arguments.for_dpdk(),
+                devargs: arguments.for_dpdk(interface.mtu),
                 kernel: interface.device.kernel().map(|name| (name.to_string(), LinkIndex(0))),
                 socket: socket(arguments),
                 setup: DeviceSetup {
@@ -221,7 +226,8 @@ impl DpdkJob {
                     rx_descriptors: DESCRIPTORS,
                     tx_descriptors: DESCRIPTORS,
                 },
-                room: room(interface.mtu.get()).max(slot_bytes(arguments)),
+                // DPDK asks of net_af_packet that each of its slots fits into a buffer.
+                room: room(interface.mtu.get()).max(whole_room(arguments.slot(interface.mtu))),
                 statuses: statuses.iter().filter_map(|of| of.get(slot).cloned()).collect(),
                 mailboxes: statuses.iter().map(|_| Mailbox::default()).collect(),
                 device: None,
@@ -229,6 +235,7 @@ impl DpdkJob {
                 reported: None,
                 reports: interface.device.kernel().is_none().then(|| reports.clone()),
                 retry_at: Instant::now(),
+                complain_at: None,
             })
         };
         let places: Vec<_> = config.interfaces().iter().enumerate().filter_map(place).collect();
@@ -346,10 +353,9 @@ fn room(mtu: u16) -> u16 {
 /// The most that a buffer can have, whose length DPDK counts in 16 bits.
 const MOST_ROOM: u16 = (u16::MAX - HEADROOM as u16) / 1024 * 1024;
 
-/// Bytes of the slots that net_af_packet shares with the kernel; it asks that each fits into a buffer.
-fn slot_bytes(arguments: &DeviceArguments) -> u16 {
-    let bytes = arguments.argument("framesz").and_then(|bytes| bytes.parse().ok());
-    bytes.unwrap_or(0).min(MOST_ROOM)
+/// Bytes of a buffer for so many.
+fn whole_room(bytes: Option<u32>) -> u16 {
+    u16::try_from(bytes.unwrap_or(0)).unwrap_or(u16::MAX).min(MOST_ROOM)
 }
 
 /// The socket that net_memif makes, as server, where it is to have a path.
@@ -436,7 +442,8 @@ impl Place {
 
     /// Makes the device what the manager wishes, or reports that it can't be.
     fn change(&mut self, change: DeviceChange) {
-        let Some(device) = &mut self.device else { return };
+        let is_there = self.state != PortState::Gone;
+        let Some(device) = self.device.as_mut().filter(|_| is_there) else { return };
         let done = match change {
             DeviceChange::Up(up) => device.set_up(up),
             DeviceChange::Mtu(mtu) => device.set_mtu(u16::try_from(mtu).unwrap_or(u16::MAX)),
@@ -464,36 +471,57 @@ impl Place {
     }
 
     fn look_after(&mut self, pools: &mut Pools, links: &mut Option<Links>, now: Instant) {
-        let is_lost = self.device.is_some() && self.has_lost_its_device(links);
-        if let Some(device) = &mut self.device {
-            let link = device.look();
-            let seen = device.seen().map_or(PortState::Gone, PortStatus::state);
-            let state = if is_lost { PortState::Gone } else { seen };
-            if state != self.state {
-                self.state = state;
-                match (state, link) {
-                    (PortState::Gone, _) => {
-                        self.show_problem(Some("its device is gone".to_owned()));
-                        error!("interface {}: its device is gone", self.name);
-                    }
-                    (_, Some(link)) => {
-                        info!("interface {}: {}, {} Mbit/s", self.name, state.name(), link.megabits)
-                    }
-                    (_, None) => {}
+        if self.device.is_none() {
+            if now >= self.retry_at {
+                self.retry_at = now + RETRY;
+                match quietly(|| self.open(pools, links)) {
+                    Ok(()) => info!("interface {}: its device is there", self.name),
+                    Err(error) => self.show_problem(Some(error.to_string())),
                 }
             }
-            self.report();
-            if state == PortState::Gone {
-                self.mailboxes.iter().for_each(Mailbox::clear);
-                self.device = None;
-                self.retry_at = now + RETRY;
+        } else if self.state == PortState::Gone {
+            self.let_go(now);
+        } else {
+            self.look(links, now);
+        }
+    }
+
+    /// Looks at the device that is there.
+    fn look(&mut self, links: &mut Option<Links>, now: Instant) {
+        let is_lost = self.has_lost_its_device(links);
+        let Some(device) = &mut self.device else { return };
+        let link = device.look();
+        let seen = device.seen().map_or(PortState::Gone, PortStatus::state);
+        let state = if is_lost { PortState::Gone } else { seen };
+        if state != self.state {
+            self.state = state;
+            match (state, link) {
+                (PortState::Gone, _) => {
+                    self.show_problem(Some("its device is gone".to_owned()));
+                    error!("interface {}: its device is gone", self.name);
+                }
+                (_, Some(link)) => {
+                    info!("interface {}: {}, {} Mbit/s", self.name, state.name(), link.megabits);
+                }
+                (_, None) => {}
             }
-        } else if now >= self.retry_at {
+        }
+        if state == PortState::Gone {
+            self.mailboxes.iter().for_each(Mailbox::clear);
+            self.complain_at = Some(now + PATIENCE);
+            self.let_go(now);
+        }
+        self.report();
+    }
+
+    /// Gives up a device that is gone, as soon as no thread is inside of it.
+    fn let_go(&mut self, now: Instant) {
+        if self.device.as_ref().is_none_or(Device::lets_go) {
+            self.device = None;
             self.retry_at = now + RETRY;
-            match quietly(|| self.open(pools, links)) {
-                Ok(()) => info!("interface {}: its device is there", self.name),
-                Err(error) => self.show_problem(Some(error.to_string())),
-            }
+        } else if self.complain_at.is_some_and(|at| now >= at) {
+            self.complain_at = None;
+            warn!("interface {}: a thread does not let go of the device that is gone", self.name);
         }
     }
 }

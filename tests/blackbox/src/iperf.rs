@@ -66,9 +66,23 @@ impl Host {
             Transport::Tcp => String::new(),
             Transport::Udp(megabits) => format!("-u -b {megabits}M"),
         };
-        let said = self.run(&format!(
+        let line = format!(
             "iperf3 -J -c {server} -t {seconds} --connect-timeout 5000 {transport} {options}"
-        ));
+        );
+        let mut finished = self.attempt(&line);
+        // The transfer before this one ends at the client first.
+        wait_until(
+            "iperf3's server is done with another transfer",
+            Duration::from_secs(10),
+            || {
+                let is_refused = finished.stdout.contains("the server is busy");
+                if is_refused {
+                    finished = self.attempt(&line);
+                }
+                !is_refused
+            },
+        );
+        let said = finished.success();
         let report: Value = serde_json::from_str(&said).expect("iperf3 -J speaks JSON");
         let end = &report["end"];
         let received = match how {

@@ -1,37 +1,18 @@
-//! What a device says of the checksums of frames that it receives. net_tap does, of those at hand; its other end in the kernel is
-//! in a namespace of its own, which needs root.
+//! What a device says of the checksums of frames that it receives. net_tap does, of those at hand.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_drivers::Port;
 use portcullis_drivers::af_packet::{AfPacket, AfPacketConfig, Member};
-use portcullis_os::netns::{self, NetnsHandle};
 use portcullis_packet::{BATCH, IfIndex, Packet};
 use portcullis_wire::build::Frame;
 
-use crate::support::{Bench, SETUP};
-
-/// A namespace that goes when the test ends.
-struct Namespace(NetnsHandle);
-
-impl Namespace {
-    fn new() -> Self {
-        let name = format!("pc-checksums-{}", std::process::id());
-        Self(netns::create(&name).expect("tests run as root"))
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = netns::delete(self.0.name());
-    }
-}
+use crate::support::{Bench, Namespace, SETUP};
 
 #[test]
 fn headers_that_the_device_found_right_are_marked_and_no_others() {
-    let namespace = Namespace::new();
-    netns::run_in(&namespace.0, receive_from_a_tap).expect("it can be entered");
+    Namespace::new("checksums").run(receive_from_a_tap);
 }
 
 fn receive_from_a_tap() {

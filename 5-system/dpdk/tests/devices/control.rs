@@ -67,21 +67,6 @@ fn a_device_that_is_set_down_lets_nothing_pass_until_it_is_set_up() {
 }
 
 #[test]
-fn an_mtu_that_changes_while_it_is_down_does_not_set_it_up() {
-    let mut bench = Bench::new("net_ring#", SETUP);
-    bench.device.set_up(false).expect("nobody polls it");
-    let mut port = bench.port(0);
-    // Whether it can have this MTU or not: it may be stopped and started for it.
-    let _changed = bench.device.set_mtu(1400);
-    assert_eq!(port.transmit(&mut vec![Packet::from_bytes(&[1; 60])], &mut bench.pool), 0);
-    bench.device.set_up(true).expect("up");
-    assert_eq!(port.transmit(&mut vec![Packet::from_bytes(&[1; 60])], &mut bench.pool), 1);
-    assert_eq!(port.receive(&mut bench.pool, &mut Vec::new(), BATCH), 1);
-    drop(port);
-    bench.end();
-}
-
-#[test]
 fn a_device_whose_thread_does_not_let_go_stays_as_it_was() {
     let mut bench = Bench::new("net_ring#", SETUP);
     let mut port = bench.port(0);
@@ -89,6 +74,19 @@ fn a_device_whose_thread_does_not_let_go_stays_as_it_was() {
     assert!(said.contains("still polled"), "{said}");
     assert_eq!(port.transmit(&mut vec![Packet::from_bytes(&[1; 60])], &mut bench.pool), 1);
     assert_eq!(port.receive(&mut bench.pool, &mut Vec::new(), BATCH), 1);
+    drop(port);
+    bench.end();
+}
+
+#[test]
+fn a_device_that_is_lost_is_given_up_when_its_thread_has_noticed() {
+    let mut bench = Bench::new("net_ring#", SETUP);
+    let mut port = bench.port(0);
+    assert!(!bench.device.lets_go(), "its thread may be inside");
+    assert_eq!(port.transmit(&mut vec![Packet::from_bytes(&[1; 60])], &mut bench.pool), 0);
+    assert!(bench.device.lets_go());
+    port.maintain();
+    assert_eq!(port.status().state(), PortState::Gone);
     drop(port);
     bench.end();
 }

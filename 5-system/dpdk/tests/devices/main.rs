@@ -3,5 +3,6 @@
 mod checksums;
 mod control;
 mod frames;
+mod kernel;
 mod support;
 mod threads;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use portcullis_dpdk::{BufferPool, Device, DeviceSetup, DpdkPort, Eal, EalConfig};
 use portcullis_drivers::PortStatus;
 use portcullis_os::cpus::{CpuId, CpuSet};
+use portcullis_os::netns::{self, NetnsHandle};
 use portcullis_packet::{IfIndex, Pool, PoolLimits};
 
 /// The interface that all ports are of.
@@ -34,6 +35,26 @@ pub(crate) fn dpdk() -> MutexGuard<'static, ()> {
         started.expect("no panic").expect("DPDK starts")
     });
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A namespace that goes when the test ends, for devices with an end in the kernel. It takes root.
+pub(crate) struct Namespace(NetnsHandle);
+
+impl Namespace {
+    pub(crate) fn new(label: &str) -> Self {
+        let name = format!("pc-{label}-{}", std::process::id());
+        Self(netns::create(&name).expect("tests run as root"))
+    }
+
+    pub(crate) fn run(&self, work: impl FnOnce() + Send) {
+        netns::run_in(&self.0, work).expect("it can be entered");
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = netns::delete(self.0.name());
+    }
 }
 
 /// A pool and a device that uses it, and whether all buffers come home in the end.
