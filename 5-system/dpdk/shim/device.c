@@ -62,6 +62,11 @@ int pc_probe(const char *devargs)
 	return port;
 }
 
+static int is_virtual(const struct rte_eth_dev_info *info)
+{
+	return info->device && !strcmp(rte_bus_name(rte_dev_bus(info->device)), "vdev");
+}
+
 int pc_look(uint16_t port, struct pc_device *device)
 {
 	struct rte_eth_dev_info info;
@@ -89,7 +94,7 @@ int pc_look(uint16_t port, struct pc_device *device)
 		device->offloads |= PC_OFFLOAD_TX_IPV4_L4;
 	if (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM)
 		device->offloads |= PC_OFFLOAD_RX_IPV4;
-	if (info.device && !strcmp(rte_bus_name(rte_dev_bus(info.device)), "vdev"))
+	if (is_virtual(&info))
 		device->offloads |= PC_COPIED_BY_CPU;
 	return 0;
 }
@@ -97,11 +102,18 @@ int pc_look(uint16_t port, struct pc_device *device)
 int pc_configure(uint16_t port, const struct pc_setup *setup, void *pool)
 {
 	struct rte_eth_conf conf;
+	struct rte_eth_dev_info info;
 	uint16_t rx = setup->rx_descriptors, tx = setup->tx_descriptors;
-	int error;
+	int error = rte_eth_dev_info_get(port, &info);
 
+	if (error)
+		return outcome(error);
 	memset(&conf, 0, sizeof(conf));
 	conf.rxmode.mtu = setup->mtu;
+	/* Else net_e1000 takes the further buffers of a frame that fills several for frames of their own, and what a sender puts
+	 * into a packet for headers. */
+	if (!is_virtual(&info))
+		conf.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
 	if (setup->offloads & PC_OFFLOAD_TX_IPV4_L4)
 		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 	if (setup->offloads & PC_OFFLOAD_RX_IPV4)

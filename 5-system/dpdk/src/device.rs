@@ -11,6 +11,7 @@ use portcullis_packet::{IfIndex, Mac, TxOffload};
 use crate::error::Errno;
 use crate::gate::Gate;
 use crate::memory::{self, BufferPool};
+use crate::pci::PciDevice;
 use crate::{DpdkPort, ffi};
 
 /// Why a device cannot be used.
@@ -18,14 +19,16 @@ use crate::{DpdkPort, ffi};
 pub enum DeviceError {
     /// No device is made of these arguments.
     #[error(
-        "DPDK does not get device \"{devargs}\": {errno}; its log says more (a PCI address, or a virtual device with its arguments, \
-         is expected)"
+        "DPDK does not get device \"{devargs}\": {errno}; {}",
+        .advice.as_deref().unwrap_or(EXPECTED)
     )]
     Probe {
         /// Its arguments.
         devargs: String,
         /// Why not.
         errno: Errno,
+        /// What to do, if that is known.
+        advice: Option<String>,
     },
     /// It refuses a step.
     #[error("device \"{devargs}\" cannot be {what}: {errno}")]
@@ -58,6 +61,13 @@ pub enum DeviceError {
         waited: Duration,
     },
 }
+
+/// What else to do.
+const EXPECTED: &str =
+    "its log says more (a PCI address, or a virtual device with its arguments, is expected)";
+
+/// Bytes of a frame before and behind a packet: the header and a tag.
+const LINK_LAYER: u16 = 18;
 
 /// What a device is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -154,6 +164,8 @@ impl Shared {
 #[derive(Debug)]
 pub struct Device {
     devargs: String,
+    /// If it is on PCI.
+    pci: Option<PciDevice>,
     port: u16,
     info: DeviceInfo,
     running: Option<Running>,
@@ -194,7 +206,12 @@ impl Device {
     /// # Errors
     /// If there is none.
     pub fn probe(devargs: &str) -> Result<Self, DeviceError> {
-        let probed = |errno| DeviceError::Probe { devargs: devargs.to_owned(), errno };
+        let pci = PciDevice::find(devargs);
+        let probed = |errno| DeviceError::Probe {
+            devargs: devargs.to_owned(),
+            errno,
+            advice: pci.as_ref().and_then(PciDevice::advice),
+        };
         let text = CString::new(devargs).map_err(|_| probed(Errno::INVALID))?;
         // SAFETY: a string that lives as long as the call.
         let port = Errno::check(unsafe { ffi::pc_probe(text.as_ptr()) }).map_err(probed)?;
@@ -209,6 +226,7 @@ impl Device {
         let info = DeviceInfo::from(&facts);
         Ok(Self {
             devargs: devargs.to_owned(),
+            pci,
             port,
             info,
             running: None,
@@ -333,8 +351,9 @@ impl Device {
     pub fn look(&mut self) -> Option<Link> {
         let shared = &self.running.as_ref()?.shared;
         let seen = &shared.seen;
+        let is_taken_back = self.pci.as_ref().is_some_and(PciDevice::is_taken_back);
         // SAFETY: any number may be asked about.
-        if self.is_broken || unsafe { ffi::pc_device_is_gone(self.port) } != 0 {
+        if self.is_broken || is_taken_back || unsafe { ffi::pc_device_is_gone(self.port) } != 0 {
             seen.set_state(PortState::Gone);
             return None;
         }
@@ -379,27 +398,34 @@ impl Device {
         self.running.as_ref().map(|running| &running.shared.seen)
     }
 
-    /// Another MTU. A device that takes none while it runs is stopped for it; one whose driver has no say in it takes all
-    /// that it was configured for.
+    /// Another MTU. One that a device does not take while it runs is the gateway's own business as long as it is no larger than
+    /// what it was configured for; for a larger one it is stopped.
     ///
     /// # Errors
     /// If it refuses. If it does not start any more after that, it is gone.
     pub fn set_mtu(&mut self, mtu: u16) -> Result<(), DeviceError> {
         let (least, most) = self.info.mtu;
+        // What is sent is in one buffer.
+        let room =
+            self.running.as_ref().map(|running| running.pool.longest().saturating_sub(LINK_LAYER));
+        let most = room.map_or(most, |room| room.min(most));
         if !(least..=most).contains(&mtu) {
             return Err(DeviceError::Mtu { devargs: self.devargs.clone(), mtu, least, most });
         }
         // SAFETY: the port is this device's.
         let set = || unsafe { ffi::pc_device_set_mtu(self.port, mtu) };
         let mut answer = set();
-        match (Errno::check(answer), &self.running) {
-            (Err(Errno::NOT_SUPPORTED), Some(running)) if mtu <= running.mtu => {
+        let is_smaller = self.running.as_ref().is_some_and(|running| mtu <= running.mtu);
+        match Errno::check(answer) {
+            Ok(_) => self.own.mtu = None,
+            Err(_) if is_smaller => {
                 self.own.mtu = Some(mtu);
                 answer = 0;
             }
-            // To stop it would not help, and cost a net_memif its peer.
-            (Ok(_) | Err(Errno::NOT_SUPPORTED), _) | (Err(_), None) => {}
-            (Err(_), Some(_)) => {
+            // To stop it would not help.
+            Err(Errno::NOT_SUPPORTED) => {}
+            Err(_) if self.running.is_none() => {}
+            Err(_) => {
                 self.pause()?;
                 // SAFETY: nobody polls it.
                 unsafe { ffi::pc_device_stop(self.port) };
@@ -411,6 +437,10 @@ impl Device {
                 self.look();
                 started?;
                 self.resume();
+                if let Some(running) = self.running.as_mut().filter(|_| answer >= 0) {
+                    running.mtu = mtu;
+                    self.own.mtu = None;
+                }
             }
         }
         self.step("given this MTU", answer)?;

@@ -39,6 +39,7 @@ pub struct BufferPool(Arc<Pool>);
 struct Pool {
     pool: NonNull<c_void>,
     buffers: u32,
+    frame: u16,
 }
 
 // SAFETY: a pool of DPDK may be used from any thread.
@@ -75,11 +76,16 @@ impl BufferPool {
         let Some(pool) = NonNull::new(pool) else {
             return Err(failed(Errno::check(error).err().unwrap_or(Errno::NO_MEMORY)));
         };
-        Ok(Self(Arc::new(Pool { pool, buffers })))
+        Ok(Self(Arc::new(Pool { pool, buffers, frame })))
     }
 
     pub(crate) fn as_ptr(&self) -> *mut c_void {
         self.0.pool.as_ptr()
+    }
+
+    /// Bytes of the longest frame that a buffer holds.
+    pub(crate) fn longest(&self) -> u16 {
+        self.0.frame
     }
 
     /// How many buffers it has in all.

@@ -14,7 +14,7 @@ use portcullis_config::{Config, Device as ConfiguredDevice, DeviceArguments, Int
 use portcullis_dataplane::Stop;
 use portcullis_dpdk::{
     BufferPool, Device, DeviceError, DeviceSetup, DpdkThreads, Eal, EalConfig, EalError, Mailbox,
-    Memory, PoolError, SlotPort, quietly, remove_stale_socket,
+    Memory, PciDevice, PoolError, SlotPort, quietly, remove_stale_socket,
 };
 use portcullis_drivers::{Port, PortState, PortStatus};
 use portcullis_manager::{DeviceChange, DeviceReport, DeviceReports, ForeignDevices};
@@ -141,8 +141,11 @@ fn privileges(config: &Config) -> Privileges {
         let ConfiguredDevice::Dpdk(arguments) = device else { continue };
         let is = |driver: &str| arguments.name().starts_with(driver);
         keeps = keeps.with(if arguments.is_pci() {
-            // vfio pins memory for the device. Some drivers (mlx5) ask the kernel's for what they do.
-            Role::Dpdk.privileges().with(Privileges::IPC_LOCK)
+            // vfio pins memory for the device. Who works beside a driver of the kernel's (mlx5) asks that for what it does.
+            let driver = PciDevice::find(arguments.name()).and_then(|device| device.driver());
+            let own = driver.is_none_or(|driver| driver == "vfio-pci");
+            let more = if own { Privileges::NONE } else { Role::Dpdk.privileges() };
+            Privileges::IPC_LOCK.with(more)
         } else if NEED_NOTHING.into_iter().any(is) {
             Privileges::NONE
         } else if is("net_af_packet") {

@@ -73,6 +73,9 @@ fn a_pci_device_that_is_not_there_keeps_nothing_else_from_running() {
     near.reaches_within(Duration::from_secs(10), "10.1.0.1");
     let problem = gateway.interface("wan")["problem"].to_string();
     assert!(problem.contains("0000:ff:1f.7,arg=1"), "{problem}");
+    let threads = gateway.show("threads").expect("it answers");
+    let dpdk = threads.iter().find(|thread| thread["name"] == "pc-dpdk").expect("its thread");
+    assert_eq!(dpdk["cap_effective"], serde_json::json!(["CAP_IPC_LOCK"]), "{dpdk}");
     assert_eq!(gateway.portcullis().stop().code(), Some(0));
 }
 
