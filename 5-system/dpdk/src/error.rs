@@ -10,6 +10,8 @@ use crate::ffi;
 pub struct Errno(i32);
 
 impl Errno {
+    /// EPERM, which is -1.
+    const UNSPECIFIED: Self = Self(1);
     pub(crate) const NO_MEMORY: Self = Self(12);
     pub(crate) const NO_DEVICE: Self = Self(19);
     pub(crate) const INVALID: Self = Self(22);
@@ -23,6 +25,10 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Drivers answer -1 for whatever is not to their liking.
+        if *self == Self::UNSPECIFIED {
+            return f.pad("its driver refuses that");
+        }
         // SAFETY: it answers a string of its own, good until this thread asks again.
         let words = unsafe { CStr::from_ptr(ffi::pc_words(self.0)) };
         f.pad(&words.to_string_lossy())

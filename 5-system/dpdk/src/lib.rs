@@ -29,7 +29,7 @@ mod sync {
 pub use device::{Device, DeviceError, DeviceInfo, DeviceSetup, Link};
 pub use eal::{Eal, EalConfig, EalError, Memory};
 pub use error::Errno;
-pub use log::quietly;
+pub use log::{listening, quietly};
 pub use memory::{BufferPool, PoolError};
 pub use pci::PciDevice;
 pub use port::DpdkPort;

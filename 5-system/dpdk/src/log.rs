@@ -1,6 +1,6 @@
 //! DPDK's log goes to ours.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_char;
 use std::panic::catch_unwind;
 
@@ -9,6 +9,8 @@ use crate::ffi;
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
+    /// The first error that was logged since somebody listens.
+    static HEARD: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Does something of which DPDK's complaints are known already: what it logs on this thread meanwhile is logged as
@@ -18,6 +20,13 @@ pub fn quietly<T>(what: impl FnOnce() -> T) -> T {
     let done = what();
     QUIET.set(false);
     done
+}
+
+/// Does something, and tells what DPDK's first complaint on this thread was meanwhile.
+pub fn listening<T>(what: impl FnOnce() -> T) -> (T, Option<String>) {
+    HEARD.take();
+    let done = what();
+    (done, HEARD.take())
 }
 
 /// From now on.
@@ -41,11 +50,17 @@ unsafe extern "C" fn sink(level: u32, text: *const c_char, length: usize) {
 }
 
 fn say(level: u32, line: &str) {
+    const ERROR: u32 = 4;
+    if level <= ERROR {
+        HEARD.with_borrow_mut(|heard| {
+            heard.get_or_insert_with(|| line.to_owned());
+        });
+    }
     match if QUIET.get() { level.max(7) } else { level } {
-        0..=4 => tracing::error!(target: "dpdk", "{line}"),
-        5 => tracing::warn!(target: "dpdk", "{line}"),
+        0..=ERROR => tracing::error!(target: "dpdk", "DPDK: {line}"),
+        5 => tracing::warn!(target: "dpdk", "DPDK: {line}"),
         // Notices tell of each library that is loaded.
-        6 | 7 => tracing::debug!(target: "dpdk", "{line}"),
-        _ => tracing::trace!(target: "dpdk", "{line}"),
+        6 | 7 => tracing::debug!(target: "dpdk", "DPDK: {line}"),
+        _ => tracing::trace!(target: "dpdk", "DPDK: {line}"),
     }
 }

@@ -75,6 +75,9 @@ const DEFAULT_SLOT: u32 = 2048;
 
 const PAGE: u32 = 4096;
 
+/// The largest packet of net_af_xdp. Beside it, what DPDK and the kernel keep with a frame has to fit into its page.
+const MOST_XDP: Mtu = Mtu(3300);
+
 /// Bytes of the smallest slot for packets of this size. The kernel leaves room before the frame for what it says of it
 /// (`TPACKET2_HDRLEN` and 16 bytes, aligned, up to the network header; packet_mmap.rst), and there may be a tag.
 fn least_slot(mtu: Mtu) -> u32 {
@@ -129,12 +132,17 @@ impl DeviceArguments {
         }
     }
 
-    /// What is wrong with the slots that are given, for packets of this size: what was found, and what is expected.
-    pub(crate) fn wrong_slot(&self, mtu: Mtu) -> Option<(String, String)> {
-        let (given, least) = (self.argument("framesz")?, least_slot(mtu));
-        let is_wrong = self.slot(mtu).is_none_or(|slot| slot < least);
-        let is_read = self.name.starts_with("net_af_packet");
-        (is_wrong && is_read).then(|| {
+    /// Why it can't carry packets of this size: what was found, and what is expected.
+    pub(crate) fn misfit(&self, mtu: Mtu) -> Option<(String, String)> {
+        if self.name.starts_with("net_af_xdp") && mtu > MOST_XDP {
+            let found = format!("`mtu` is {mtu}");
+            let expected = format!("{MOST_XDP} at most: net_af_xdp's frames are in one page each");
+            return Some((found, expected));
+        }
+        let given = self.argument("framesz").filter(|_| self.name.starts_with("net_af_packet"))?;
+        let least = least_slot(mtu);
+        let is_too_small = self.slot(mtu).is_none_or(|slot| slot < least);
+        is_too_small.then(|| {
             let found = format!("`framesz` of `device` is {given}, and `mtu` is {mtu}");
             (
                 found,
@@ -259,10 +267,12 @@ mod tests {
         let grown = "net_af_packet0,iface=a,blocksz=24576,framesz=12288";
         assert_eq!(for_dpdk("net_af_packet0,iface=a,blocksz=24576", 9000), grown);
         assert_eq!(for_dpdk("net_af_xdp0,iface=a", 9000), "net_af_xdp0,iface=a");
-        let wrong = |text: &str, mtu| parsed(text).expect("good").wrong_slot(Mtu(mtu));
+        let wrong = |text: &str, mtu| parsed(text).expect("good").misfit(Mtu(mtu));
         assert_eq!(wrong("net_af_packet0,iface=a,framesz=9216", 9000), None);
         assert_eq!(wrong("net_af_packet0,iface=a", 9000), None);
         assert_eq!(wrong("net_pcap0,framesz=1", 9000), None);
+        assert_eq!(wrong("net_af_xdp0,iface=a", 3300), None);
+        assert!(wrong("net_af_xdp0,iface=a", 3301).is_some());
         for given in ["net_af_packet0,iface=a,framesz=9083", "net_af_packet0,iface=a,framesz=x"] {
             assert!(wrong(given, 9000).is_some_and(|(_, least)| least.contains("9084")), "{given}");
         }

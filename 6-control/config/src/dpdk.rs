@@ -30,21 +30,35 @@ impl Default for Dpdk {
 const OWN_LETTERS: [&str; 6] = ["-c", "-h", "-l", "-m", "-s", "-S"];
 
 /// The same, written out, which getopt_long(3) lets one do in part.
-const OWN_WORDS: [&str; 8] = [
+const OWN_WORDS: [&str; 19] = [
     "--file-prefix",
     "--help",
     "--huge-dir",
+    "--huge-unlink",
     "--in-memory",
+    "--iova-mode",
     "--lcores",
+    "--legacy-mem",
     "--main-lcore",
+    "--match-allocations",
     "--no-huge",
+    "--no-pci",
+    "--no-shconf",
+    "--no-telemetry",
     "--proc-type",
+    "--single-file-segments",
+    "--socket-limit",
+    "--socket-mem",
+    "--telemetry",
 ];
 
 fn argument(text: &str) -> Result<String, Expected> {
     let name = text.split('=').next().unwrap_or_default();
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Expected::new("printable ASCII characters without spaces, an argument each"));
+    }
+    if !text.starts_with('-') {
+        return Err(Expected::new("an argument that begins with `-`, its value behind it at once"));
     }
     if OWN_LETTERS.iter().any(|own| text.starts_with(own))
         || OWN_WORDS.iter().any(|own| own.starts_with(name) && name.starts_with("--"))

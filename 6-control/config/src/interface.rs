@@ -174,7 +174,7 @@ impl Draft {
         };
         let mtu = mtu(raw, &addresses, checker);
         if let (Some(Located { value: Device::Dpdk(arguments), span }), Some(mtu)) = (&device, mtu)
-            && let Some((found, expected)) = arguments.wrong_slot(mtu)
+            && let Some((found, expected)) = arguments.misfit(mtu)
         {
             checker.report(Diagnostic::new(span, found, expected));
         }

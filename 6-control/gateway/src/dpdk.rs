@@ -14,7 +14,7 @@ use portcullis_config::{Config, Device as ConfiguredDevice, DeviceArguments, Int
 use portcullis_dataplane::Stop;
 use portcullis_dpdk::{
     BufferPool, Device, DeviceError, DeviceSetup, DpdkThreads, Eal, EalConfig, EalError, Mailbox,
-    Memory, PciDevice, PoolError, SlotPort, quietly, remove_stale_socket,
+    Memory, PciDevice, PoolError, SlotPort, listening, quietly, remove_stale_socket,
 };
 use portcullis_drivers::{Port, PortState, PortStatus};
 use portcullis_manager::{DeviceChange, DeviceReport, DeviceReports, ForeignDevices};
@@ -33,6 +33,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// How long threads may take to let go of a device before that is said.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long devices may take to be given back.
+const LONGEST_END: Duration = Duration::from_secs(5);
 
 /// Frames that each queue of a device holds.
 const DESCRIPTORS: u16 = 1024;
@@ -59,6 +62,10 @@ enum PlaceError {
     Device(#[from] DeviceError),
     #[error(transparent)]
     Pool(#[from] PoolError),
+    #[error("there is no device \"{0}\" in the link namespace")]
+    NoDevice(String),
+    #[error("{} is there already, and not this gateway's to replace", .0.display())]
+    Taken(PathBuf),
 }
 
 /// DPDK, running, and what the interfaces on it are.
@@ -66,6 +73,16 @@ pub(crate) struct Running {
     found: HashMap<IfIndex, Found>,
     devices: Option<ForeignDevices>,
     stop: Stop,
+    /// Closed when the thread is through.
+    ended: Receiver<()>,
+}
+
+/// However the gateway ends, also while it starts, devices are given back.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.set();
+        let _through = self.ended.recv_timeout(LONGEST_END);
+    }
 }
 
 /// An interface on DPDK, as others need it.
@@ -128,10 +145,12 @@ pub(crate) fn start<E: From<DpdkError>>(
         let _ = orders.send((interface, change));
     };
     let (devices, reports) = ForeignDevices::new(tell);
-    let (job, ready) = DpdkJob::new(config, cpus, statuses, (wishes, reports), stop.clone());
+    let (through, ended) = sync_channel(0);
+    let end = (stop.clone(), through);
+    let (job, ready) = DpdkJob::new(config, cpus, statuses, (wishes, reports), end);
     start(job, privileges(config))?;
     let found = ready.recv().map_err(|_| DpdkError::Gone)??;
-    Ok(Some(Running { found: found.into_iter().collect(), devices: Some(devices), stop }))
+    Ok(Some(Running { found: found.into_iter().collect(), devices: Some(devices), stop, ended }))
 }
 
 /// What a thread for these devices keeps: what their drivers do needs it.
@@ -170,10 +189,12 @@ struct Place {
     interface: IfIndex,
     name: String,
     devargs: String,
-    /// The kernel's device below it, if there is one, and its number when it was taken into use.
-    kernel: Option<(String, LinkIndex)>,
+    /// The kernel's device below it, if there is one.
+    kernel: Option<KernelDevice>,
     /// The socket that the device makes in the file system, if it does.
-    socket: Option<PathBuf>,
+    socket: Option<Socket>,
+    /// Whether it is at an end when its peer is: net_memif, as client, does not connect again.
+    needs_peer: bool,
     setup: DeviceSetup,
     /// Bytes that a buffer for its frames should have.
     room: u16,
@@ -190,6 +211,22 @@ struct Place {
     complain_at: Option<Instant>,
 }
 
+/// A device of the kernel's that is below one of DPDK's, or the other end of it.
+struct KernelDevice {
+    name: String,
+    /// Its number when it was taken into use; 0 before.
+    index: LinkIndex,
+    /// Whether DPDK makes it.
+    is_made: bool,
+}
+
+/// A socket in the file system.
+struct Socket {
+    path: PathBuf,
+    /// Whether the driver removes whatever has its place.
+    replaces: bool,
+}
+
 /// The work of `pc-dpdk`.
 pub(crate) struct DpdkJob {
     eal: EalConfig,
@@ -199,6 +236,8 @@ pub(crate) struct DpdkJob {
     ready: SyncSender<Result<Vec<(IfIndex, Found)>, DpdkError>>,
     wishes: Receiver<(IfIndex, DeviceChange)>,
     stop: Stop,
+    /// Dropped at the end.
+    _through: SyncSender<()>,
 }
 
 /// What `pc-dpdk` says when it is up: the interfaces that it has.
@@ -212,7 +251,7 @@ impl DpdkJob {
         cpus: &CpuSet,
         statuses: &[Vec<Arc<PortStatus>>],
         (wishes, reports): (Receiver<(IfIndex, DeviceChange)>, DeviceReports),
-        stop: Stop,
+        (stop, through): (Stop, SyncSender<()>),
     ) -> (Self, Ready) {
         let workers = u16::try_from(statuses.len()).unwrap_or(u16::MAX);
         let place = |(slot, interface): (usize, &Interface)| {
@@ -221,8 +260,9 @@ impl DpdkJob {
                 interface: IfIndex(slot as u16),
                 name: interface.name.to_string(),
                 devargs: arguments.for_dpdk(interface.mtu),
-                kernel: interface.device.kernel().map(|name| (name.to_string(), LinkIndex(0))),
+                kernel: kernel_device(&interface.device, arguments),
                 socket: socket(arguments),
+                needs_peer: needs_peer(arguments),
                 setup: DeviceSetup {
                     workers,
                     mtu: interface.mtu.get(),
@@ -230,7 +270,8 @@ impl DpdkJob {
                     tx_descriptors: DESCRIPTORS,
                 },
                 // DPDK asks of net_af_packet that each of its slots fits into a buffer.
-                room: room(interface.mtu.get()).max(whole_room(arguments.slot(interface.mtu))),
+                room: room(arguments, interface.mtu.get())
+                    .max(whole_room(arguments.slot(interface.mtu))),
                 statuses: statuses.iter().filter_map(|of| of.get(slot).cloned()).collect(),
                 mailboxes: statuses.iter().map(|_| Mailbox::default()).collect(),
                 device: None,
@@ -251,7 +292,7 @@ impl DpdkJob {
             arguments: config.dpdk().eal_arguments.clone(),
         };
         let (ready, receiver) = sync_channel(1);
-        (Self { eal, links: None, places, ready, wishes, stop }, receiver)
+        (Self { eal, links: None, places, ready, wishes, stop, _through: through }, receiver)
     }
 
     fn bring_up(&mut self) -> Result<(Eal, Pools), DpdkError> {
@@ -269,8 +310,9 @@ impl DpdkJob {
         }
         let mut pools = self.pools();
         for place in &mut self.places {
-            if let Err(error) = place.open(&mut pools, &mut self.links) {
-                place.show_problem(Some(error.to_string()));
+            let (opened, heard) = listening(|| place.open(&mut pools, &mut self.links));
+            if let Err(error) = opened {
+                place.show_problem(Some(said(&error, heard)));
                 error!("interface {}: {error}; it is tried again every second", place.name);
             }
         }
@@ -282,7 +324,7 @@ impl DpdkJob {
         let workers = self.places.first().map_or(1, |place| u32::from(place.setup.workers));
         let devices = self.places.len() as u32;
         let held = workers * (devices * 2 * u32::from(DESCRIPTORS) + IN_FLIGHT);
-        let frame = self.places.iter().map(|place| place.room).max().unwrap_or_else(|| room(0));
+        let frame = self.places.iter().map(|place| place.room).max().unwrap_or(0);
         // A ring holds a power of two less one.
         let buffers = held.next_power_of_two() - 1;
         Pools { buffers, frame, by_node: Vec::new() }
@@ -298,8 +340,9 @@ impl DpdkJob {
     fn found(&self) -> Vec<(IfIndex, Found)> {
         let found = |place: &Place| {
             let info = place.device.as_ref().map(Device::info);
+            let seen = place.device.as_ref().and_then(Device::seen);
             let found = Found {
-                mac: info.map_or_else(|| made_up(&place.name), |info| info.mac),
+                mac: seen.map_or_else(|| made_up(&place.name), PortStatus::mac),
                 offload: info.map_or(TxOffload::NONE, |info| info.offload),
                 mailboxes: place.mailboxes.clone(),
             };
@@ -346,11 +389,19 @@ impl Job for DpdkJob {
     }
 }
 
-/// Bytes of the buffers for frames of an MTU: whole KiB.
-fn room(mtu: u16) -> u16 {
+/// Bytes of the buffers for frames of an MTU: whole KiB; but net_af_xdp's, with what the kernel puts before a frame
+/// (`XDP_PACKET_HEADROOM`), should be no larger than a page.
+fn room(arguments: &DeviceArguments, mtu: u16) -> u16 {
+    const LINE: u16 = 64;
     const KIB: u16 = 1024;
+    const XDP_PACKET_HEADROOM: u16 = 256;
     let frame = mtu.saturating_add(LINK_LAYER);
-    frame.checked_next_multiple_of(KIB).unwrap_or(MOST_ROOM).clamp(2 * KIB, MOST_ROOM)
+    let (bytes, unit) = if arguments.name().starts_with("net_af_xdp") {
+        (frame.saturating_add(XDP_PACKET_HEADROOM), LINE)
+    } else {
+        (frame, KIB)
+    };
+    bytes.checked_next_multiple_of(unit).unwrap_or(MOST_ROOM).clamp(2 * KIB, MOST_ROOM)
 }
 
 /// The most that a buffer can have, whose length DPDK counts in 16 bits.
@@ -361,13 +412,40 @@ fn whole_room(bytes: Option<u32>) -> u16 {
     u16::try_from(bytes.unwrap_or(0)).unwrap_or(u16::MAX).min(MOST_ROOM)
 }
 
-/// The socket that net_memif makes, as server, where it is to have a path.
-fn socket(arguments: &DeviceArguments) -> Option<PathBuf> {
+/// The socket that net_memif or net_vhost makes, as server, where it is to have a path.
+fn socket(arguments: &DeviceArguments) -> Option<Socket> {
     let is = |name, value| arguments.argument(name) == Some(value);
-    let makes = arguments.name().starts_with("net_memif")
-        && (is("role", "server") || is("role", "master"))
-        && is("socket-abstract", "no");
-    arguments.argument("socket").filter(|_| makes).map(PathBuf::from)
+    let (argument, replaces) = if arguments.name().starts_with("net_memif") {
+        let makes = is_memif_server(arguments) && is("socket-abstract", "no");
+        (arguments.argument("socket").filter(|_| makes), false)
+    } else if arguments.name().starts_with("net_vhost") {
+        (arguments.argument("iface").filter(|_| !is("client", "1")), true)
+    } else {
+        (None, false)
+    };
+    Some(Socket { path: PathBuf::from(argument?), replaces })
+}
+
+fn is_memif_server(arguments: &DeviceArguments) -> bool {
+    matches!(arguments.argument("role"), Some("server" | "master"))
+}
+
+fn needs_peer(arguments: &DeviceArguments) -> bool {
+    arguments.name().starts_with("net_memif") && !is_memif_server(arguments)
+}
+
+/// The kernel's device that is below it, or that it makes as its other end.
+fn kernel_device(device: &ConfiguredDevice, arguments: &DeviceArguments) -> Option<KernelDevice> {
+    let below = device.kernel().map(ToString::to_string);
+    let is_made = below.is_none();
+    let is_tap = arguments.name().starts_with("net_tap");
+    let made = || arguments.argument("iface").filter(|_| is_tap).map(str::to_owned);
+    Some(KernelDevice { name: below.or_else(made)?, index: LinkIndex(0), is_made })
+}
+
+/// Whether a station can have this address.
+fn is_of_a_station(mac: Mac) -> bool {
+    !mac.is_group() && mac != Mac([0; 6])
 }
 
 /// A pool of buffers on each NUMA node that has a device.
@@ -391,24 +469,35 @@ impl Pools {
 impl Place {
     /// Gets the device and leaves its ports for their threads.
     fn open(&mut self, pools: &mut Pools, links: &mut Option<Links>) -> Result<(), PlaceError> {
-        if let Some(socket) = &self.socket {
-            remove_stale_socket(socket);
+        if let Some(Socket { path, replaces }) = &self.socket {
+            remove_stale_socket(path);
+            if *replaces && path.symlink_metadata().is_ok() {
+                return Err(PlaceError::Taken(path.clone()));
+            }
         }
-        if let Some((name, index)) = &mut self.kernel
-            && let Some(Some(link)) = links.as_mut().and_then(|links| links.look_for(name).ok())
-        {
-            *index = link.index;
+        if let Some(kernel) = self.kernel.as_mut().filter(|kernel| !kernel.is_made) {
+            kernel.look(links);
+            if kernel.index == LinkIndex(0) {
+                return Err(PlaceError::NoDevice(kernel.name.clone()));
+            }
         }
         let mut device = Device::probe(&self.devargs)?;
         let pool = pools.of(device.numa_node())?;
         device.start(self.setup, pool)?;
+        if let Some(kernel) = self.kernel.as_mut().filter(|kernel| kernel.is_made) {
+            kernel.look(links);
+        }
+        if !is_of_a_station(device.info().mac) {
+            device.set_mac(made_up(&self.name))?;
+        }
         for (worker, (status, mailbox)) in (0..).zip(self.statuses.iter().zip(&self.mailboxes)) {
             mailbox.leave(device.port(worker, self.interface, Arc::clone(status))?);
         }
         let info = device.info();
+        let mac = device.seen().map_or(info.mac, PortStatus::mac);
         info!(
-            "interface {}: {} with {} receive and {} transmit queues, MAC {}",
-            self.name, info.driver, info.rx_queues, info.tx_queues, info.mac
+            "interface {}: {} with {} receive and {} transmit queues, MAC {mac}",
+            self.name, info.driver, info.rx_queues, info.tx_queues
         );
         self.state = device.seen().map_or(PortState::Gone, PortStatus::state);
         self.device = Some(device);
@@ -465,9 +554,10 @@ impl Place {
 
     /// Whether the kernel's device below it is there no more, or another one of its name.
     fn has_lost_its_device(&self, links: &mut Option<Links>) -> bool {
-        let (Some((name, index)), Some(links)) = (&self.kernel, links) else { return false };
-        match links.look_for(name) {
-            Ok(there) => there.is_none_or(|link| link.index != *index),
+        let (Some(kernel), Some(links)) = (&self.kernel, links) else { return false };
+        match links.look_for(&kernel.name) {
+            Ok(_) if kernel.index == LinkIndex(0) => false,
+            Ok(there) => there.is_none_or(|link| link.index != kernel.index),
             // Nothing is known.
             Err(_) => false,
         }
@@ -477,9 +567,9 @@ impl Place {
         if self.device.is_none() {
             if now >= self.retry_at {
                 self.retry_at = now + RETRY;
-                match quietly(|| self.open(pools, links)) {
-                    Ok(()) => info!("interface {}: its device is there", self.name),
-                    Err(error) => self.show_problem(Some(error.to_string())),
+                match quietly(|| listening(|| self.open(pools, links))) {
+                    (Ok(()), _) => info!("interface {}: its device is there", self.name),
+                    (Err(error), heard) => self.show_problem(Some(said(&error, heard))),
                 }
             }
         } else if self.state == PortState::Gone {
@@ -495,18 +585,21 @@ impl Place {
         let Some(device) = &mut self.device else { return };
         let link = device.look();
         let seen = device.seen().map_or(PortState::Gone, PortStatus::state);
-        let state = if is_lost { PortState::Gone } else { seen };
+        let has_lost_peer =
+            self.needs_peer && (self.state, seen) == (PortState::Up, PortState::NoCarrier);
+        let state = if is_lost || has_lost_peer { PortState::Gone } else { seen };
         if state != self.state {
             self.state = state;
             match (state, link) {
                 (PortState::Gone, _) => {
-                    self.show_problem(Some("its device is gone".to_owned()));
-                    error!("interface {}: its device is gone", self.name);
+                    let what = if has_lost_peer { "the peer of its device" } else { "its device" };
+                    self.show_problem(Some(format!("{what} is gone")));
+                    error!("interface {}: {what} is gone", self.name);
                 }
-                (_, Some(link)) => {
-                    info!("interface {}: {}, {} Mbit/s", self.name, state.name(), link.megabits);
+                (PortState::Up, Some(link)) => {
+                    info!("interface {}: up, {} Mbit/s", self.name, link.megabits);
                 }
-                (_, None) => {}
+                (_, _) => info!("interface {}: {}", self.name, state.name()),
             }
         }
         if state == PortState::Gone {
@@ -529,6 +622,20 @@ impl Place {
     }
 }
 
+impl KernelDevice {
+    /// Takes its number down, or that it is not there.
+    fn look(&mut self, links: &mut Option<Links>) {
+        let found = links.as_mut().and_then(|links| links.look_for(&self.name).ok().flatten());
+        self.index = found.map_or(LinkIndex(0), |link| link.index);
+    }
+}
+
+/// An error, and what DPDK said of it first.
+fn said(error: &PlaceError, heard: Option<String>) -> String {
+    let heard = heard.map(|line| format!(" (DPDK: {line})")).unwrap_or_default();
+    format!("{error}{heard}")
+}
+
 /// The address of an interface whose device is not there yet: a locally administered one, always the same for a name.
 fn made_up(name: &str) -> Mac {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -545,20 +652,27 @@ mod tests {
     #[test]
     fn buffers_have_room_for_a_frame() {
         for (mtu, bytes) in [(68, 2048), (1500, 2048), (9000, 9216), (65535, 64512)] {
-            assert_eq!(room(mtu), bytes, "{mtu}");
+            assert_eq!(room(&"net_null0".parse().expect("a device"), mtu), bytes, "{mtu}");
+        }
+        let xdp = "net_af_xdp0,iface=eth1".parse().expect("a device");
+        for (mtu, bytes) in [(1500, 2048), (1774, 2048), (1775, 2112), (3300, 3584)] {
+            assert_eq!(room(&xdp, mtu), bytes, "{mtu}");
         }
     }
 
     #[test]
     fn a_socket_is_the_devices_own_if_it_makes_it() {
-        let made = |text: &str| socket(&text.parse().expect("a device"));
+        let made =
+            |text: &str| socket(&text.parse().expect("a device")).map(|it| (it.path, it.replaces));
         let server = "net_memif0,role=server,socket=/run/a,socket-abstract=no";
-        assert_eq!(made(server), Some(PathBuf::from("/run/a")));
+        assert_eq!(made(server), Some((PathBuf::from("/run/a"), false)));
+        assert_eq!(made("net_vhost0,iface=/run/a"), Some((PathBuf::from("/run/a"), true)));
         for other in [
             "net_memif0,role=client,socket=/run/a,socket-abstract=no",
             "net_memif0,socket=/run/a,socket-abstract=no",
             "net_memif0,role=server,socket=/run/a",
-            "net_vhost0,role=server,socket=/run/a,socket-abstract=no",
+            "net_vhost0,iface=/run/a,client=1",
+            "net_null0,iface=/run/a",
         ] {
             assert_eq!(made(other), None, "{other}");
         }

@@ -119,6 +119,9 @@ fn prepare(options: &ProcessOptions) -> Result<(), ProcessError> {
         .open_sender(&options.status)
         .map_err(system("the way to the supervisor"))?;
     drop(context);
+    // What a library prints is no status, and is to be read.
+    rustix::stdio::dup2_stdout(io::stderr())
+        .map_err(|errno| system("the standard output")(errno.into()))?;
     let config = read_config()?;
     // Held until the last thread and its sockets are gone.
     let _lock = What::Process(config.gateway().name.as_str()).take()?;

@@ -30,6 +30,9 @@ pub(crate) struct TakenDevice {
     pub(crate) index: Option<u32>,
     /// Its MAC address. With the number it is known again under another name.
     pub(crate) mac: Option<String>,
+    /// The MAC address it had.
+    #[serde(default)]
+    pub(crate) first_mac: Option<[u8; 6]>,
     /// Whether it was up.
     pub(crate) up: bool,
     /// The MTU it had.
@@ -202,6 +205,7 @@ mod tests {
             index: Some(7),
             mac: Some("02:00:00:00:00:01".into()),
             promiscuous: false,
+            first_mac: None,
             up: true,
             mtu: 9000,
         }

@@ -60,7 +60,7 @@ fn could_get(thread: &ThreadRow) -> Cell {
 /// Names of capabilities, as short as they are clear.
 fn names(capabilities: &[String]) -> String {
     /// More of them than this are counted.
-    const LISTED: usize = 3;
+    const LISTED: usize = 5;
     match capabilities.len() {
         0 => "none".to_owned(),
         1..=LISTED => {

@@ -83,7 +83,9 @@ impl Item for Interface {
     }
 
     fn restarts(old: &Self, new: &Self) -> bool {
-        old.device != new.device || old.driver != new.driver
+        // Buffers of DPDK's are as large as they were made.
+        let outgrows = new.driver == crate::Driver::Dpdk && new.mtu > old.mtu;
+        old.device != new.device || old.driver != new.driver || outgrows
     }
 }
 

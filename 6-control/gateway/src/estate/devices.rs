@@ -4,6 +4,7 @@ use portcullis_config::Interface;
 use portcullis_os::links::{Link, LinkError, LinkErrorKind, Links};
 use portcullis_os::netns::NetnsHandle;
 use portcullis_os::quiet;
+use portcullis_packet::Mac;
 use tracing::{error, info, warn};
 
 use super::{EstateError, Record, inherit};
@@ -84,6 +85,7 @@ impl TakenDevice {
             home: home.inode(),
             index: Some(found.index.0),
             mac: found.mac.map(|mac| mac.to_string()),
+            first_mac: found.mac.map(|Mac(mac)| mac),
             up: found.is_up(),
             mtu: found.mtu,
             promiscuous: found.is_promiscuous(),
@@ -124,6 +126,10 @@ impl TakenDevice {
         let Some(found) = self.find(there)? else { return Ok(()) };
         if found.mtu != self.mtu {
             warn_of(there.set_mtu(&found.name, self.mtu));
+        }
+        let first = self.first_mac.map(Mac);
+        if let Some(mac) = first.filter(|_| first != found.mac) {
+            warn_of(there.set_mac(&found.name, mac));
         }
         if found.is_promiscuous() != self.promiscuous {
             warn_of(there.set_promiscuous(&found.name, self.promiscuous));

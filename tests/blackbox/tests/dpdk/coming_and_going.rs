@@ -21,6 +21,35 @@ fn without_the_huge_pages_that_it_is_to_have_it_does_not_start_and_says_why() {
 }
 
 #[test]
+fn what_dpdk_prints_is_not_taken_for_a_status() {
+    let lab = Lab::new("what_dpdk_prints_is_not_taken_for_a_status");
+    let host = lab.host("gw");
+    let plan = Plan {
+        ports: vec![Port::new("lan", &host, &["10.1.0.1/24"]).on_dpdk("net_null0")],
+        file: "[dpdk]\neal-arguments = [\"--bogus\"]".to_owned(),
+        ..Plan::default()
+    };
+    let said = Portcullis::refusal(&lab, &host, &plan, &[]);
+    assert!(said.contains("DPDK does not start with"), "{said}");
+    assert!(said.contains("EAL common options"), "its usage is to be read: {said}");
+    assert!(!said.contains("INFO ready"), "{said}");
+}
+
+#[test]
+fn a_device_without_an_address_of_a_stations_gets_one() {
+    let lab = Lab::new("a_device_without_an_address_of_a_stations_gets_one");
+    let near = lab.host("near");
+    let plan = Plan {
+        ports: vec![Port::new("lan", &near, &["10.1.0.1/24"]).on_dpdk("net_ring0")],
+        ..Plan::default()
+    };
+    let gateway = Gateway::start(&lab, Forwarder::Portcullis, &plan);
+    let mac = gateway.interface("lan")["mac"].to_string();
+    assert!(mac.starts_with("\"02:"), "{mac}");
+    assert_eq!(mac.trim_matches('"'), gateway.control().mac("lan"));
+}
+
+#[test]
 fn a_device_that_fails_to_start_is_an_error_and_comes_when_it_can() {
     let lab = Lab::new("a_device_that_fails_to_start_is_an_error_and_comes_when_it_can");
     let near = lab.host("near");

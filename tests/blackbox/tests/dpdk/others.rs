@@ -41,3 +41,30 @@ fn packets_cross_on_af_xdp() {
         assert!(!link.contains("xdp"), "a program was left: {link}");
     }
 }
+
+#[test]
+fn packets_as_large_as_the_mtu_cross_on_af_xdp() {
+    const MTU: u32 = 3000;
+    let lab = Lab::new("packets_as_large_as_the_mtu_cross_on_af_xdp");
+    let (near, far) = (lab.host("near"), lab.host("far"));
+    let port = |name: &str, host: &_, address: &str, device: &str| {
+        Port::new(name, host, &[address]).on_dpdk(device).with_mtu(MTU)
+    };
+    let plan = Plan {
+        ports: vec![
+            port("lan", &near, "10.1.0.1/24", "net_af_xdp0,iface=eth1"),
+            port("wan", &far, "10.2.0.1/24", "net_af_xdp1,iface=eth2"),
+        ],
+        ..Plan::default()
+    };
+    let gateway = Gateway::start(&lab, Forwarder::Portcullis, &plan);
+    for (host, number) in [(&near, 1), (&far, 2)] {
+        crate::without_offloads(host, "eth0");
+        host.run(&format!("ip link set eth0 mtu {MTU}"));
+        crate::configure(host, number);
+    }
+    near.reaches_within(Duration::from_secs(10), "10.2.0.2");
+    let ping = near.ping(&format!("-c 5 -i 0.1 -W 1 -M do -s {}", MTU - 28), "10.2.0.2");
+    assert_eq!(ping.received, 5, "{}", ping.said);
+    assert_eq!(gateway.drops("rx-overrun"), Some(0));
+}

@@ -11,6 +11,8 @@ use portcullis_blackbox::{
 #[derive(Clone, Copy)]
 enum Kind {
     Memif,
+    /// The server is the other end.
+    MemifClient,
     /// The other end is a virtio device, as a guest has it.
     Vhost,
 }
@@ -45,6 +47,10 @@ impl Kind {
             Self::Memif => {
                 format!("net_memif{number},role=server,socket={socket},socket-abstract=no")
             }
+            Self::MemifClient => {
+                let mac = format!("mac=02:70:63:00:00:0{number}");
+                format!("net_memif{number},role=client,socket={socket},socket-abstract=no,{mac}")
+            }
             Self::Vhost => format!("net_vhost{number},iface={socket}"),
         }
     }
@@ -55,6 +61,9 @@ impl Kind {
         match self {
             Self::Memif => {
                 format!("net_memif{number},role=client,socket={socket},socket-abstract=no")
+            }
+            Self::MemifClient => {
+                format!("net_memif{number},role=server,socket={socket},socket-abstract=no")
             }
             Self::Vhost => format!("net_virtio_user{number},path={socket}"),
         }
@@ -123,6 +132,33 @@ fn the_carrier_of_the_taps_follows_the_process_at_the_other_end_of_vhost() {
     the_carrier_of_the_taps_follows_the_process_at_the_other_end(Kind::Vhost, name);
 }
 
+#[test]
+fn the_carrier_of_the_taps_follows_the_process_that_is_memifs_server() {
+    let name = "the_carrier_of_the_taps_follows_the_process_that_is_memifs_server";
+    the_carrier_of_the_taps_follows_the_process_at_the_other_end(Kind::MemifClient, name);
+}
+
+#[test]
+fn what_is_where_vhost_would_have_its_socket_stays() {
+    let lab = Lab::new("what_is_where_vhost_would_have_its_socket_stays");
+    let near = lab.host("near");
+    let file = lab.folder().join("precious");
+    std::fs::write(&file, "precious").expect("the lab's folder can be written");
+    let device = format!("net_vhost0,iface={}", file.display());
+    let plan = Plan {
+        ports: vec![
+            Port::new("lan", &near, &["10.1.0.1/24"]),
+            Port::new("wan", &near, &["10.2.0.1/24"]).on_dpdk(&device),
+        ],
+        ..Plan::default()
+    };
+    let mut gateway = Gateway::start(&lab, Forwarder::Portcullis, &plan);
+    let problem = gateway.interface("wan")["problem"].to_string();
+    assert!(problem.contains("not this gateway's to replace"), "{problem}");
+    assert_eq!(gateway.portcullis().stop().code(), Some(0));
+    assert_eq!(std::fs::read_to_string(&file).ok().as_deref(), Some("precious"));
+}
+
 fn the_carrier_of_the_taps_follows_the_process_at_the_other_end(kind: Kind, name: &str) {
     let layout = layout(kind, name);
     let gateway = &layout.gateway;
@@ -137,6 +173,12 @@ fn the_carrier_of_the_taps_follows_the_process_at_the_other_end(kind: Kind, name
         let ping = layout.near.ping("-c 20 -i 0.02 -W 1", "10.2.0.2");
         assert_eq!(ping.received, 20, "{}", ping.said);
         drop(running);
+        if let Kind::MemifClient = kind {
+            // It was killed, and its next server does not take the place of what it left.
+            for number in 0..2 {
+                let _gone = std::fs::remove_file(sockets(&layout.lab).join(number.to_string()));
+            }
+        }
         wait_until("neither has carrier", Duration::from_secs(20), || {
             carriers(gateway) == [false, false] && !has_carrier(gateway)
         });

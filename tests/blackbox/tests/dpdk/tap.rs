@@ -99,3 +99,18 @@ fn the_carrier_of_a_tap_is_that_of_its_end_in_the_kernel() {
     wait_until("wan has carrier again", Duration::from_secs(3), has_carrier);
     layout.near.reaches_within(Duration::from_secs(5), "10.2.0.2");
 }
+
+#[test]
+fn an_end_in_the_kernel_that_is_deleted_is_made_again() {
+    let mut layout = layout("an_end_in_the_kernel_that_is_deleted_is_made_again");
+    let devices = layout.gateway.portcullis().link.clone();
+    devices.run("ip link delete dtap0");
+    wait_until("it is gone", Duration::from_secs(5), || {
+        layout.gateway.portcullis().log().contains("interface wan: its device is gone")
+    });
+    wait_until("it is made again", Duration::from_secs(10), || {
+        devices.attempt("ip link show dtap0").status.success()
+    });
+    join(&devices, "wire", "dtap0");
+    layout.near.reaches_within(Duration::from_secs(10), "10.2.0.2");
+}
