@@ -34,6 +34,23 @@ pub(crate) const LAB: &[&str] = &[
 pub(crate) const BENCH: &[&str] =
     &["dpdk", "dpdk-dev", "dpdk-doc", "gcc", "libdpdk-dev", "pkg-config", "valgrind"];
 
+/// What `cargo xtask pci` uses: QEMU, what the guest's kernel is got and started with, and what runs in the guest.
+pub(crate) const PCI: &[&str] = &[
+    "busybox-static",
+    "cpio",
+    "iperf3",
+    "iproute2",
+    "iputils-ping",
+    "kmod",
+    "libc6-dev",
+    "libdpdk-dev",
+    "pkg-config",
+    "python3-scapy",
+    "qemu-system-x86",
+    "tcpdump",
+    "util-linux",
+];
+
 /// Installs what is missing of a list.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     let missing: Vec<&str> = packages.iter().copied().filter(|name| !is_installed(name)).collect();
