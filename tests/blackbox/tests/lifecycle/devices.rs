@@ -128,3 +128,24 @@ fn a_device_that_vanishes_does_not_take_the_others_along() {
     assert_eq!(portcullis.stop().code(), Some(0));
     assert!(pair.gateway.host.run("ip -br link").contains("eth1"));
 }
+
+#[test]
+fn a_device_that_was_changed_is_given_back_as_it_was() {
+    const ANOTHER: &str = "02:00:00:00:be:ef";
+    if !takes_devices() {
+        return;
+    }
+    let lab = Lab::new("a_device_that_was_changed_is_given_back_as_it_was");
+    let mut pair = Pair::new(&lab, Forwarder::Portcullis);
+    let link = pair.gateway.portcullis().link.clone();
+    let mac = link.mac("eth2");
+    let control = pair.gateway.control();
+    control.run(&format!("ip link set wan mtu 1400 address {ANOTHER}"));
+    wait_until("the device has both", SOON, || {
+        link.mac("eth2") == ANOTHER && link.run("ip link show eth2").contains("mtu 1400")
+    });
+    assert_eq!(pair.gateway.portcullis().stop().code(), Some(0));
+    let host = &pair.gateway.host;
+    assert_eq!(host.mac("eth2"), mac);
+    assert!(host.run("ip link show eth2").contains("mtu 1500"));
+}
