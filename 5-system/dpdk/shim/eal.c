@@ -61,11 +61,6 @@ int pc_start(int count, char **arguments)
 	return rte_errno ? -rte_errno : -EINVAL;
 }
 
-int pc_cleanup(void)
-{
-	return rte_eal_cleanup();
-}
-
 int pc_thread_register(void)
 {
 	if (rte_thread_register() == 0)

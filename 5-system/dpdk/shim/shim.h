@@ -98,7 +98,6 @@ const char *pc_version(void);
 const char *pc_words(int error);
 int pc_log_to(void (*sink)(uint32_t level, const char *text, size_t length));
 int pc_start(int count, char **arguments);
-int pc_cleanup(void);
 int pc_thread_register(void);
 void pc_thread_unregister(void);
 uint32_t pc_lcore(void);

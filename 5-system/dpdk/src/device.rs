@@ -10,7 +10,7 @@ use portcullis_packet::{IfIndex, Mac, TxOffload};
 
 use crate::error::Errno;
 use crate::gate::Gate;
-use crate::memory::{self, BufferPool};
+use crate::memory::BufferPool;
 use crate::pci::PciDevice;
 use crate::{DpdkPort, ffi};
 
@@ -527,7 +527,6 @@ impl Drop for Device {
         if let Err(error) = self.pause() {
             // To pull a device away from under a thread would be worse than to leave it.
             tracing::error!("{error}; it is left as it is");
-            memory::LEAKED.store(true, Ordering::Relaxed);
             if let Some(running) = self.running.take() {
                 std::mem::forget(running);
             }

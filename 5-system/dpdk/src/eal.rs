@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use portcullis_os::cpus::CpuSet;
 
 use crate::error::Errno;
-use crate::{ffi, log, memory};
+use crate::{ffi, log};
 
 /// How DPDK is to be started.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,7 +74,8 @@ pub enum EalError {
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// DPDK, started. Devices, pools and registered threads are to be gone before it ends.
+/// DPDK, started. It ends with the process: `rte_eal_cleanup` would unmap memory that its interrupt thread, which nobody stops, still
+/// looks at for a device that has just been closed (net_memif). Of what there is then, nothing outlives the process.
 #[derive(Debug)]
 pub struct Eal {
     memory: Memory,
@@ -119,19 +120,6 @@ impl Eal {
     pub fn version() -> &'static str {
         // SAFETY: a constant string of the library.
         unsafe { CStr::from_ptr(ffi::pc_version()) }.to_str().unwrap_or("DPDK")
-    }
-}
-
-impl Drop for Eal {
-    fn drop(&mut self) {
-        // In a panic the threads that use it may still be there.
-        if memory::LEAKED.load(Ordering::Relaxed) || std::thread::panicking() {
-            return;
-        }
-        // SAFETY: it was started, and this is its one end.
-        if let Err(errno) = Errno::check(unsafe { ffi::pc_cleanup() }) {
-            tracing::warn!("DPDK did not end as it should: {errno}");
-        }
     }
 }
 

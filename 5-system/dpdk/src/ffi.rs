@@ -100,7 +100,6 @@ unsafe extern "C" {
     pub(crate) fn pc_words(error: c_int) -> *const c_char;
     pub(crate) fn pc_log_to(sink: Sink) -> c_int;
     pub(crate) fn pc_start(count: c_int, arguments: *mut *mut c_char) -> c_int;
-    pub(crate) fn pc_cleanup() -> c_int;
     pub(crate) safe fn pc_thread_register() -> c_int;
     pub(crate) safe fn pc_thread_unregister();
     pub(crate) safe fn pc_lcore() -> u32;

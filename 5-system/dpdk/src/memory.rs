@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use portcullis_packet::{Frame, Owner, Packet};
 
@@ -49,9 +49,6 @@ unsafe impl Sync for Pool {}
 
 /// Buffers that a registered thread keeps for itself.
 const CACHE: u32 = 256;
-
-/// Buffers are out whose pool is gone: DPDK's memory must stay as it is.
-pub(crate) static LEAKED: AtomicBool = AtomicBool::new(false);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -135,7 +132,6 @@ impl Drop for Pool {
             // Somebody may still use them: their memory stays.
             let out = self.buffers - available;
             tracing::error!("{out} of {} packet buffers did not come home", self.buffers);
-            LEAKED.store(true, Ordering::Relaxed);
             return;
         }
         // SAFETY: it was made by `pc_pool_new`, nobody has it any more, and all its buffers are home.

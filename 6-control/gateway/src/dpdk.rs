@@ -295,7 +295,7 @@ impl DpdkJob {
         (Self { eal, links: None, places, ready, wishes, stop, _through: through }, receiver)
     }
 
-    fn bring_up(&mut self) -> Result<(Eal, Pools), DpdkError> {
+    fn bring_up(&mut self) -> Result<Pools, DpdkError> {
         let eal = Eal::start(&self.eal)?;
         match eal.memory() {
             Memory::Huge => info!("{} in huge pages", Eal::version()),
@@ -316,7 +316,7 @@ impl DpdkJob {
                 error!("interface {}: {error}; it is tried again every second", place.name);
             }
         }
-        Ok((eal, pools))
+        Ok(pools)
     }
 
     /// Buffers for all that devices and workers may hold at a time.
@@ -359,7 +359,7 @@ impl Job for DpdkJob {
     }
 
     fn run(mut self: Box<Self>) {
-        let (eal, mut pools) = match self.bring_up() {
+        let mut pools = match self.bring_up() {
             Ok(up) => up,
             Err(error) => {
                 // Who started this waits for it.
@@ -385,7 +385,6 @@ impl Job for DpdkJob {
         self.places.iter().flat_map(|place| &place.mailboxes).for_each(Mailbox::clear);
         self.places.clear();
         drop(pools);
-        drop(eal);
     }
 }
 
