@@ -66,8 +66,8 @@ pub enum DeviceError {
 const EXPECTED: &str =
     "its log says more (a PCI address, or a virtual device with its arguments, is expected)";
 
-/// Bytes of a frame before and behind a packet: the header and a tag.
-const LINK_LAYER: u16 = 18;
+/// Bytes of the link-layer header and a tag.
+pub const LINK_LAYER: u16 = 18;
 
 /// What a device is.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -26,7 +26,7 @@ mod sync {
     pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
 }
 
-pub use device::{Device, DeviceError, DeviceInfo, DeviceSetup, Link};
+pub use device::{Device, DeviceError, DeviceInfo, DeviceSetup, LINK_LAYER, Link};
 pub use eal::{Eal, EalConfig, EalError, Memory};
 pub use error::Errno;
 pub use log::{listening, quietly};

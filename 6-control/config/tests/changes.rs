@@ -122,6 +122,19 @@ fn what_a_running_gateway_cannot_do_is_marked() {
     }
 }
 
+#[cfg(feature = "dpdk")]
+#[test]
+fn an_interface_on_dpdk_gets_a_larger_mtu_by_a_restart_and_a_smaller_one_without() {
+    let with = |mtu: u16| {
+        parse(&format!(
+            "[[interface]]\nname = \"lan\"\ndriver = \"dpdk\"\ndevice = \"net_null0\"\nmtu = {mtu}\n"
+        ))
+    };
+    let restarts = |old, new| with(old).changes(&with(new)).iter().any(|change| change.restart);
+    assert!(restarts(1500, 1501));
+    assert!(!restarts(1501, 1500));
+}
+
 #[test]
 fn a_firewall_or_an_interface_can_come_and_go() {
     let smallest = "[[interface]]\nname = \"wan\"\ndevice = \"eth1\"\n";

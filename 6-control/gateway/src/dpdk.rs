@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use portcullis_config::{Config, Device as ConfiguredDevice, DeviceArguments, Interface};
 use portcullis_dataplane::Stop;
 use portcullis_dpdk::{
-    BufferPool, Device, DeviceError, DeviceSetup, DpdkThreads, Eal, EalConfig, EalError, Mailbox,
-    Memory, PciDevice, PoolError, SlotPort, listening, quietly, remove_stale_socket,
+    BufferPool, Device, DeviceError, DeviceSetup, DpdkThreads, Eal, EalConfig, EalError,
+    LINK_LAYER, Mailbox, Memory, PciDevice, PoolError, SlotPort, listening, quietly,
+    remove_stale_socket,
 };
 use portcullis_drivers::{Port, PortState, PortStatus};
 use portcullis_manager::{DeviceChange, DeviceReport, DeviceReports, ForeignDevices};
@@ -42,9 +43,6 @@ const DESCRIPTORS: u16 = 1024;
 
 /// Buffers that may be elsewhere, per worker: in its batches, waiting for neighbours, in caches.
 const IN_FLIGHT: u32 = 4096;
-
-/// Bytes of the link-layer header and a tag.
-const LINK_LAYER: u16 = 18;
 
 /// Why there is no DPDK.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::words;
+use crate::Driver;
 use crate::dpdk::Dpdk;
 use crate::firewall::{Firewall, Rule};
 use crate::gateway::Gateway;
@@ -84,7 +85,7 @@ impl Item for Interface {
 
     fn restarts(old: &Self, new: &Self) -> bool {
         // Buffers of DPDK's are as large as they were made.
-        let outgrows = new.driver == crate::Driver::Dpdk && new.mtu > old.mtu;
+        let outgrows = new.driver == Driver::Dpdk && new.mtu > old.mtu;
         old.device != new.device || old.driver != new.driver || outgrows
     }
 }

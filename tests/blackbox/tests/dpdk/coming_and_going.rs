@@ -134,7 +134,10 @@ fn a_kernels_device_that_is_made_anew_is_taken_into_use() {
             let log = gateway.portcullis().log();
             log.matches("interface wan: its device is gone").count() == time
         });
-        assert!(gateway.interface("wan")["problem"].is_string(), "{}", gateway.interface("wan"));
+        wait_until("it is said what is missing", Duration::from_secs(5), || {
+            let problem = gateway.interface("wan")["problem"].to_string();
+            problem.contains("no device") && problem.contains("eth2")
+        });
         link((&gateway.portcullis().link, "eth2"), (&far, "eth0"));
         crate::configure(&far, 2);
         near.reaches_within(Duration::from_secs(10), "10.2.0.2");
